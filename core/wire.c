@@ -53,22 +53,22 @@ static const struct {
     uint16_t padded; /* the whole length; 0: as long as its fields */
     const struct field *fields;
 } types[16] = {
-    [JUMP_BIRTH_OFFER] = { SERVER, 0, birth_offer },
-    [JUMP_BIRTH] = { CLIENT, JUMP_BIRTH_BYTES, birth },
-    [JUMP_BIRTH_ACK] = { SERVER, 0, birth_ack },
-    [JUMP_PROBE] = { CLIENT, JUMP_PROBE_BYTES, probe },
-    [JUMP_PROBE_ACK] = { SERVER, 0, probe_ack },
-    [JUMP_PATH_UNBOUND] = { SERVER, 0, path_unbound },
-    [JUMP_REATTACH_REQUEST] = { CLIENT, JUMP_REQUEST_BYTES, request },
-    [JUMP_REATTACH_CHALLENGE] = { SERVER, 0, challenge },
-    [JUMP_REATTACH_PROOF] = { CLIENT, JUMP_PROOF_BYTES, proof },
-    [JUMP_REATTACH_ACCEPT] = { SERVER, 0, accept },
-    [JUMP_REATTACH_DENY] = { SERVER, 0, deny },
-    [JUMP_TERMINATE] = { BOTH, 0, terminate },
-    [JUMP_TERMINATE_ACK] = { BOTH, 0, terminate },
-    [JUMP_REDIRECT] = { NOBODY, 0, NULL },
-    [JUMP_COOKIE] = { SERVER, JUMP_HEADER_BYTES, NULL },
-    [JUMP_RESET] = { SERVER, JUMP_HEADER_BYTES + JUMP_RESET_BYTES, NULL },
+    [JUMP_MSG_BIRTH_OFFER] = { SERVER, 0, birth_offer },
+    [JUMP_MSG_BIRTH] = { CLIENT, JUMP_BIRTH_BYTES, birth },
+    [JUMP_MSG_BIRTH_ACK] = { SERVER, 0, birth_ack },
+    [JUMP_MSG_PROBE] = { CLIENT, JUMP_PROBE_BYTES, probe },
+    [JUMP_MSG_PROBE_ACK] = { SERVER, 0, probe_ack },
+    [JUMP_MSG_PATH_UNBOUND] = { SERVER, 0, path_unbound },
+    [JUMP_MSG_REATTACH_REQUEST] = { CLIENT, JUMP_REQUEST_BYTES, request },
+    [JUMP_MSG_REATTACH_CHALLENGE] = { SERVER, 0, challenge },
+    [JUMP_MSG_REATTACH_PROOF] = { CLIENT, JUMP_PROOF_BYTES, proof },
+    [JUMP_MSG_REATTACH_ACCEPT] = { SERVER, 0, accept },
+    [JUMP_MSG_REATTACH_DENY] = { SERVER, 0, deny },
+    [JUMP_MSG_TERMINATE] = { BOTH, 0, terminate },
+    [JUMP_MSG_TERMINATE_ACK] = { BOTH, 0, terminate },
+    [JUMP_MSG_REDIRECT] = { NOBODY, 0, NULL },
+    [JUMP_MSG_COOKIE] = { SERVER, JUMP_HEADER_BYTES, NULL },
+    [JUMP_MSG_RESET] = { SERVER, JUMP_HEADER_BYTES + JUMP_RESET_BYTES, NULL },
 };
 
 static uint64_t get_integer(const uint8_t *bytes, size_t len)
@@ -113,7 +113,7 @@ int jump_wire_get_header(struct jump_header *header, const uint8_t *bytes, size_
         return JUMP_ERR_MALFORMED;
     uint8_t type = bytes[JUMP_AT_VERSION_TYPE] & 15;
     size_t exact = jump_wire_length(type);
-    if (exact == 0 || (len != exact && !(type == JUMP_PROBE && len == JUMP_PROBE_FULL_BYTES)))
+    if (exact == 0 || (len != exact && !(type == JUMP_MSG_PROBE && len == JUMP_PROBE_FULL_BYTES)))
         return JUMP_ERR_MALFORMED;
     header->type = type;
     header->flags = 0;

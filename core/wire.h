@@ -44,22 +44,22 @@ _Static_assert(JUMP_HEADER_BYTES == 60, "the header on the page above");
 
 /* Types: four bits. Who may send which is wire.c's table. */
 enum jump_type {
-    JUMP_BIRTH_OFFER = 0,
-    JUMP_BIRTH = 1,
-    JUMP_BIRTH_ACK = 2,
-    JUMP_PROBE = 3,
-    JUMP_PROBE_ACK = 4,
-    JUMP_PATH_UNBOUND = 5,
-    JUMP_REATTACH_REQUEST = 6,
-    JUMP_REATTACH_CHALLENGE = 7,
-    JUMP_REATTACH_PROOF = 8,
-    JUMP_REATTACH_ACCEPT = 9,
-    JUMP_REATTACH_DENY = 10,
-    JUMP_TERMINATE = 11,
-    JUMP_TERMINATE_ACK = 12,
-    JUMP_REDIRECT = 13, /* reserved for a cluster: dropped and counted */
-    JUMP_COOKIE = 14,
-    JUMP_RESET = 15
+    JUMP_MSG_BIRTH_OFFER = 0,
+    JUMP_MSG_BIRTH = 1,
+    JUMP_MSG_BIRTH_ACK = 2,
+    JUMP_MSG_PROBE = 3,
+    JUMP_MSG_PROBE_ACK = 4,
+    JUMP_MSG_PATH_UNBOUND = 5,
+    JUMP_MSG_REATTACH_REQUEST = 6,
+    JUMP_MSG_REATTACH_CHALLENGE = 7,
+    JUMP_MSG_REATTACH_PROOF = 8,
+    JUMP_MSG_REATTACH_ACCEPT = 9,
+    JUMP_MSG_REATTACH_DENY = 10,
+    JUMP_MSG_TERMINATE = 11,
+    JUMP_MSG_TERMINATE_ACK = 12,
+    JUMP_MSG_REDIRECT = 13, /* reserved for a cluster: dropped and counted */
+    JUMP_MSG_COOKIE = 14,
+    JUMP_MSG_RESET = 15
 };
 
 /* Whole lengths. A request is as long as the longest reply to it. */
