@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The lab: real OpenVPN in network namespaces, with a network that can be broken on purpose.
+
+Building blocks, each usable alone (several may live in one process, under different labels):
+  run.py        one run's folder, processes and clean-up      network.py   namespaces, NAT, delay, holes
+  pki.py        keys and certificates of one run              openvpn.py   OpenVPN processes and pairs
+  jumping.py    the installed plugin, its sessions and audit  streams.py   traffic and its gaps
+  traffic.py, capture.py   programs that run inside the namespaces
+Above them: story.py (what every scenario does), scenarios/, report.py, check.py, cli.py.
+The blocks know nothing of the scenarios.
+"""

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line of tools/lab.
+
+Owns the words, the exit status and who gets to see what. Knows no scenario by name.
+"""
+import argparse
+import os
+import sys
+
+from . import report, scenarios  # noqa: F401  (scenarios fills the list)
+from .check import check
+from .network import REPOSITORY
+from .run import Fault, Run, Stopped, raise_on_signals, say, sweep
+from .story import SCENARIOS, Options, Story
+
+_EPILOG = '''
+examples:
+  tools/lab list                                     the scenarios
+  tools/lab openvpn smoke --bare                     OpenVPN alone: is the machine fit for the lab?
+  tools/lab openvpn hole --hole 20                   with the plugin that tools/build staged
+  tools/lab openvpn nat-rebind-oneway --repeat 5     medians
+  tools/lab check                                    every scenario once, asserted
+
+Each run has namespaces and a folder of its own (/tmp/jl-PID), so runs may go side by side; all of
+it is removed at the end. Needs root. Exit status: 0 it holds, 1 it does not, 2 the lab could not
+do its work.
+'''
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(
+        prog='tools/lab', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_EPILOG,
+        description='Real OpenVPN in network namespaces, with a network that breaks on purpose; how long is the gap, '
+                    'and is the session still the same?')
+    commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument('--stage', default=f'{REPOSITORY}/build/stage', metavar='DIR',
+                        help='install tree made by tools/build --destdir DIR (default: build/stage)')
+    common.add_argument('--policy', default='mobile', metavar='NAME', help='policy profile (default: mobile)')
+
+    openvpn = commands.add_parser('openvpn', parents=[common], help='run one scenario')
+    openvpn.add_argument('scenario', choices=SCENARIOS, metavar='SCENARIO', help='a name from tools/lab list')
+    openvpn.add_argument('--bare', action='store_true', help='OpenVPN without the plugin; measures, asserts nothing')
+    openvpn.add_argument('--repeat', type=int, default=1, metavar='N', help='N runs; median, least, greatest of each figure')
+    openvpn.add_argument('--json', action='store_true', help='one JSON object on stdout instead of text')
+    openvpn.add_argument('--hole', type=float, default=60, metavar='SECONDS', help='length of a black hole (default: 60)')
+    openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
+                         help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
+    openvpn.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
+
+    checking = commands.add_parser('check', parents=[common], help='every scenario once, with the plugin, asserted')
+    checking.add_argument('scenario', nargs='*', metavar='SCENARIO', help='these only (default: all)')
+    commands.add_parser('list', help='list the scenarios')
+    commands.add_parser('clean', help='remove what runs left behind that were killed with SIGKILL')
+    return parser.parse_args()
+
+
+def _run_once(entry, arguments):
+    """One run of a scenario; on any trouble the logs' last lines go to stderr before they are removed."""
+    options = Options(bare=arguments.bare, stage=os.path.abspath(arguments.stage), policy=arguments.policy,
+                      keepalive=arguments.keepalive, hole=arguments.hole)
+    with Run(keep=arguments.keep) as run:
+        try:
+            result = entry.tell(Story(run, options))
+            result['failed'] = [] if arguments.bare else entry.expect(result)
+        except Exception:
+            say(run.tails())
+            raise
+        if result['failed']:
+            say(run.tails())
+    return {'scenario': entry.name, 'bare': arguments.bare, 'policy': arguments.policy,
+            'keepalive': arguments.keepalive, 'hole_s': arguments.hole, **result}
+
+
+def _openvpn(arguments):
+    entry = SCENARIOS[arguments.scenario]
+    results = []
+    for number in range(arguments.repeat):
+        say(f'{entry.name}{f" {number + 1}/{arguments.repeat}" if arguments.repeat > 1 else ""}')
+        results.append(_run_once(entry, arguments))
+        if not arguments.json:
+            print(report.human(results[-1]), flush=True)
+    if arguments.json:
+        print(report.as_json(results))
+    elif arguments.repeat > 1:
+        print(report.human_summary(results))
+    return 1 if any(result['failed'] for result in results) else 0
+
+
+def _dispatch(arguments, program):
+    if arguments.command == 'list':
+        for entry in SCENARIOS.values():
+            print(f'{entry.name:<20} {entry.summary}')
+        return 0
+    if os.geteuid() != 0:
+        raise Fault('namespaces need root: run it with sudo')
+    if arguments.command == 'clean':
+        for name in sweep():
+            print(f'removed {name}')
+        return 0
+    if arguments.command == 'check':
+        unknown = [name for name in arguments.scenario if name not in SCENARIOS]
+        if unknown:
+            raise Fault(f'no such scenario: {", ".join(unknown)}; see tools/lab list')
+        return check(program, ['--stage', arguments.stage, '--policy', arguments.policy], arguments.scenario)
+    return _openvpn(arguments)
+
+
+def main(program):
+    arguments = _arguments()
+    raise_on_signals()
+    try:
+        return _dispatch(arguments, program)
+    except Fault as fault:
+        say(f'lab: {fault}')
+        return 2
+    except Stopped as stopped:
+        say(f'lab: stopped by {stopped}')
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away; keep the interpreter from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 130

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The installed plugin as seen from outside: its config line, its sessions, its audit log.
+
+Owns the paths of the staged install tree and how to ask jumpctl. Knows nothing of the plugin's
+inside, nor of networks. Read next: openvpn.py, which adds the line to a config file.
+"""
+import json
+import os
+import subprocess
+
+from .run import Fault
+
+_PLUGIN = 'usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-jumping.so'
+# OpenVPN refuses longer option lines.
+_LINE_CHARACTERS = 255
+
+
+class Stage:
+    """A tree made by tools/build --destdir, reached through short paths in the run's folder."""
+
+    def __init__(self, run, tree, policy='mobile'):
+        if not os.path.exists(f'{tree}/{_PLUGIN}'):
+            raise Fault(f'no plugin in {tree}: run  tools/build --destdir {tree}  first, or use --bare')
+        self.plugin = f'{run.folder}/jumping.so'
+        self.jumpctl = f'{tree}/usr/bin/jumpctl'
+        self._policy = f'{run.folder}/policy/{policy}.ini'
+        if not os.path.exists(self.plugin):
+            os.symlink(f'{tree}/{_PLUGIN}', self.plugin)
+            os.symlink(f'{tree}/usr/share/jumping/policy', f'{run.folder}/policy')
+        if not os.path.exists(self._policy):
+            raise Fault(f'no policy {policy} in {tree}/usr/share/jumping/policy')
+
+    def attach(self, folder, role, name):
+        """A new End for an OpenVPN of this role and name."""
+        return End(self, folder, role, name)
+
+
+class End:
+    """The plugin in one OpenVPN process."""
+
+    def __init__(self, stage, folder, role, name):
+        self._stage = stage
+        self.name = name
+        self.audit = f'{folder}/{name}.jsonl'
+        self._run_dir = f'{folder}/run'
+        state = f'{folder}/{name}.state'
+        for path in (self._run_dir, state):
+            os.makedirs(path, mode=0o700, exist_ok=True)
+        self.line = (f'plugin {stage.plugin} {role} policy={stage._policy} name={name} state_dir={state} '
+                     f'run_dir={self._run_dir} audit={self.audit}')
+        if len(self.line) > _LINE_CHARACTERS:
+            raise Fault(f'longer than {_LINE_CHARACTERS} characters: {self.line}')
+
+    def sessions(self):
+        """The sessions the plugin has now; none while its process is down."""
+        done = subprocess.run([self._stage.jumpctl, 'sessions', '--json', '--socket',
+                               f'{self._run_dir}/{self.name}.sock'], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return []
+        try:
+            answer = json.loads(done.stdout or '[]')
+        except json.JSONDecodeError as error:
+            raise Fault(f'jumpctl sessions --json: {error}: {done.stdout[:200]!r}') from None
+        return answer.get('sessions', []) if isinstance(answer, dict) else answer
+
+    def events(self, since_ns=0):
+        """The audit log's records from this instant on; a line still being written is left out."""
+        try:
+            with open(self.audit, encoding='utf-8') as file:
+                lines = file.read().split('\n')[:-1]
+        except FileNotFoundError:
+            return []
+        try:
+            records = [json.loads(line) for line in lines if line]
+        except json.JSONDecodeError as error:
+            raise Fault(f'{self.audit}: {error}') from None
+        return [record for record in records if record.get('mono_ns', 0) >= since_ns]
+
+
+def changes(events, session_id=None):
+    """The state changes among audit records, in order: (previous, new, reason)."""
+    return [(e.get('previous_state'), e.get('new_state'), e.get('reason_code')) for e in events
+            if e.get('event_type') == 'SessionStateChange' and session_id in (None, e.get('session_id'))]

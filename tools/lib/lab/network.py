@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A network that can be broken on purpose: clients - router with NAT - wire with delay - server.
+
+Owns the namespaces, addresses, NAT mappings and the wire of one label. No way leads out of it.
+Knows nothing of OpenVPN: ports and packets are the caller's. Read next: openvpn.py.
+
+    client 0   up0 192.168.10.2 ---- lan00 router wan ---- wire (netdelay) ---- eth0 server
+               up1 192.168.11.2 ---- lan01   203.0.113.1              203.0.113.2
+    client 1   up0 192.168.20.2 ---- lan10
+"""
+import contextlib
+import fcntl
+import os
+import socket
+import subprocess
+
+from .run import Fault, command, now_ns, poll_until, wait_until
+
+SERVER = '203.0.113.2'
+ROUTER = '203.0.113.1'
+# The one port of the router's own address that is not dropped: the attacker of captured-packet.
+ATTACKER_PORT = 5555
+
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_SOURCE = os.path.join(os.path.dirname(_HERE), 'netdelay.c')
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
+
+
+def netdelay_program():
+    """The path of the built program; built first if it is missing or older than its source."""
+    program = f'{REPOSITORY}/build/lab/netdelay'
+    if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(_SOURCE):
+        os.makedirs(os.path.dirname(program), exist_ok=True)
+        fresh = f'{program}.{os.getpid()}'
+        command('cc', '-std=c11', '-O2', '-Wall', '-Wextra', '-o', fresh, _SOURCE)
+        os.replace(fresh, program)  # another run may be doing the same
+    return program
+
+
+class Wire:
+    """The delay between router and server: a netdelay process and its control socket."""
+
+    def __init__(self, run, label, namespace, near, far, words):
+        self._path = f'{run.folder}/{label}.wire'
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f'{run.folder}/{label}.steer')
+        self._socket.settimeout(2)
+        run.defer(self._socket.close)
+        process = run.start([netdelay_program(), near, far, self._path, *words], f'{label}-wire.log', namespace)
+        wait_until(lambda: os.path.exists(self._path) or not process.running(), 5, 'netdelay is ready')
+        self.set()
+
+    def set(self, **words):
+        """set(hole='on'), set(delay=50, loss=2): in force when this returns. Returns the counters."""
+        try:
+            self._socket.sendto(' '.join(f'{key}={value}' for key, value in words.items()).encode(), self._path)
+            answer = self._socket.recv(256).decode()
+        except OSError as error:
+            raise Fault(f'netdelay does not answer: {error}') from None
+        if not answer.startswith('ok'):
+            raise Fault(f'netdelay: {answer}')
+        return answer
+
+
+class Client:
+    """Where one client is: its namespace, and the address of each uplink."""
+
+    def __init__(self, index, namespace, uplinks):
+        self.index = index
+        self.namespace = namespace
+        self.addresses = [f'192.168.{10 * (index + 1) + uplink}.2' for uplink in range(uplinks)]
+        self.ports = 20000 + 2000 * index  # the first port of its NAT range
+
+
+class Network:
+    def __init__(self, run, label, clients=1, uplinks=1, nat=True, delay_ms=10):
+        """delay_ms: each way; None: no wire, the fastest path there is."""
+        self.run = run
+        self.label = label
+        self._nat = nat
+        self._muted = set()
+        self.router = self._namespace('router')
+        self.server = self._namespace('server')
+        self.wire = self._connect_server(delay_ms)
+        self.clients = [self._add_client(index, uplinks) for index in range(clients)]
+        self._write(self.router, 'net/ipv4/ip_forward', 1)
+        if not nat:
+            self._ip(self.server, 'route add 192.168.0.0/16 via ' + ROUTER)
+        self._load_rules()
+
+    # What can be done to it. Each returns the instant from which on it holds.
+
+    def rebind(self, client):
+        """A new NAT mapping for this client; the old one is dead in both directions."""
+        client.ports += 500 if client.ports % 1000 < 500 else -500
+        self._load_rules()
+        # Packets follow the old mapping for as long as its entry lives, whatever the rules say.
+        self._in(self.router, 'conntrack', '-D', '-p', 'udp', '-s', client.addresses[0])
+        return now_ns()
+
+    def change_address(self, client):
+        """The client moves to another subnet on the same link, as from one Wi-Fi to the next."""
+        old = client.addresses[0]
+        prefix, third, _ = old.rsplit('.', 2)
+        new = f'{prefix}.{int(third) + (5 if int(third) % 10 < 5 else -5)}'
+        self._ip(client.namespace, f'addr del {old}/24 dev up0', f'addr add {new}.2/24 dev up0',
+                 f'route replace default via {new}.1')
+        client.addresses[0] = f'{new}.2'
+        return now_ns()
+
+    def uplink_down(self, client, uplink=0):
+        """The link goes and its routes with it; the default route of the next uplink takes over."""
+        self._ip(client.namespace, f'link set up{uplink} down')
+        return now_ns()
+
+    def hole(self, on):
+        self.wire.set(hole='on' if on else 'off')
+        return now_ns()
+
+    def mute(self, client, port, opcodes):
+        """Drop the client's datagrams to this port whose first byte's upper five bits are an opcode given."""
+        wanted = ', '.join(str(opcode) for opcode in opcodes)
+        self._muted.add(f'iifname "lan{client.index}0" udp dport {port} @th,64,5 {{ {wanted} }} drop')
+        self._load_rules()
+        return now_ns()
+
+    def unmute(self):
+        self._muted.clear()
+        self._load_rules()
+        return now_ns()
+
+    # How it is built.
+
+    def _namespace(self, role):
+        name = f'{self.run.tag}-{self.label}{role}'
+        # Two first uses of "ip netns" at the same time mount /run/netns twice, and lose one.
+        with open('/run/lock/jumping-lab', 'w', encoding='ascii') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            command('ip', 'netns', 'add', name)
+        self.run.defer(self._remove_namespace, name)
+        # IPv6 would make a silent client's kernel talk: router solicitations, multicast reports.
+        for which in ('all', 'default'):
+            self._write(name, f'net/ipv6/conf/{which}/disable_ipv6', 1)
+        self._ip(name, 'link set lo up')
+        return name
+
+    @staticmethod
+    def _remove_namespace(name):
+        # Only what the run started can be in there; a helper of OpenVPN's may outlive it a moment.
+        poll_until(lambda: not command('ip', 'netns', 'pids', name).strip(), 2)
+        command('ip', 'netns', 'del', name)
+
+    def _connect_server(self, delay_ms):
+        if delay_ms is None:
+            self._veth(self.router, 'wan', self.server, 'eth0')
+            wire = None
+        else:
+            # The wire's two ends are in a namespace of their own, so that no kernel answers on them.
+            between = self._namespace('wire')
+            self._veth(self.router, 'wan', between, 'near')
+            self._veth(self.server, 'eth0', between, 'far')
+            wire = Wire(self.run, self.label, between, 'near', 'far', [f'delay={delay_ms}'])
+        self._ip(self.router, f'addr add {ROUTER}/24 dev wan')
+        self._ip(self.server, f'addr add {SERVER}/24 dev eth0')
+        return wire
+
+    def _add_client(self, index, uplinks):
+        client = Client(index, self._namespace(f'client{index}'), uplinks)
+        for uplink, address in enumerate(client.addresses):
+            prefix, third, _ = address.rsplit('.', 2)
+            lan = f'lan{index}{uplink}'
+            self._veth(self.router, lan, client.namespace, f'up{uplink}')
+            # The second address is the gateway of the subnet that change_address moves to.
+            self._ip(self.router, f'addr add {prefix}.{third}.1/24 dev {lan}',
+                     f'addr add {prefix}.{int(third) + 5}.1/24 dev {lan}')
+            self._ip(client.namespace, f'addr add {address}/24 dev up{uplink}',
+                     f'route add default via {prefix}.{third}.1 metric {100 * uplink}')
+        return client
+
+    def _veth(self, namespace, device, peer_namespace, peer):
+        self._ip(namespace, f'link add {device} type veth peer name {peer} netns {peer_namespace}',
+                 f'link set {device} up')
+        self._ip(peer_namespace, f'link set {peer} up')
+
+    def _load_rules(self):
+        """The router's whole rule set at once: nft takes all of it or nothing, and says so."""
+        masquerade = [f'ip saddr 192.168.{10 * (c.index + 1)}.0-192.168.{10 * (c.index + 1) + 9}.255 oifname "wan" '
+                      f'meta l4proto {{ tcp, udp }} masquerade to :{c.ports}-{c.ports + 499}'
+                      for c in self.clients] if self._nat else []
+        # Without a mapping the router itself is addressed. A NAT is silent then; a kernel with no
+        # socket there would answer port unreachable and wake the server.
+        own = [f'iifname "wan" udp dport {ATTACKER_PORT} accept', 'iifname "wan" meta l4proto { tcp, udp } drop']
+        chains = (('postrouting', 'nat', 100, masquerade), ('input', 'filter', 0, own),
+                  ('forward', 'filter', 0, sorted(self._muted)))
+        text = ['table ip lab', 'delete table ip lab', 'table ip lab {']
+        for name, kind, priority, rules in chains:
+            text += [f'chain {name} {{ type {kind} hook {name} priority {priority};', *rules, '}']
+        self._in(self.router, 'nft', '-f', '-', stdin='\n'.join([*text, '}', '']))
+
+    def _in(self, namespace, *words, stdin=None):
+        return command('ip', 'netns', 'exec', namespace, *words, stdin=stdin)
+
+    def _write(self, namespace, key, value):
+        self._in(namespace, 'sh', '-c', f'echo {value} > /proc/sys/{key}')
+
+    @staticmethod
+    def _ip(namespace, *lines):
+        command('ip', '-n', namespace, '-batch', '-', stdin='\n'.join(lines) + '\n')
+
+    def ping(self, namespace, address, count=1, timeout=2):
+        """How many of count echo requests were answered."""
+        done = subprocess.run(['ip', 'netns', 'exec', namespace, 'ping', '-n', '-q', '-i', '0.2', '-c', str(count),
+                               '-W', str(timeout), address], capture_output=True, text=True, check=False)
+        with contextlib.suppress(StopIteration, ValueError, IndexError):
+            line = next(line for line in done.stdout.splitlines() if 'received' in line)
+            return int(line.split(',')[1].split()[0])
+        raise Fault(f'ping: {done.stderr.strip() or done.stdout.strip()}')

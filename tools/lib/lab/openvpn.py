@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""OpenVPN processes: their config files, their start and end, and what their logs say.
+
+Owns config text and log patterns of OpenVPN 2.6 at verb 4. Knows nothing of how the network is
+broken, nor what a scenario wants to see. Read next: streams.py.
+"""
+import json
+import os
+import re
+import signal
+
+from . import jumping
+from .network import SERVER, Network
+from .pki import Authority
+from .run import Fault, command, poll_until, wait_until
+
+PORT = 1194
+TUNNEL_SERVER = '10.8.0.1'
+
+_UP = 'Initialization Sequence Completed'
+_COMMON = ['dev tun0', 'dev-type tun', 'proto udp4', 'persist-key', 'persist-tun', 'verb 4']
+
+
+class Daemon:
+    """One OpenVPN, startable more than once: all its lives write one log."""
+
+    def __init__(self, run, name, namespace, folder, lines, end=None):
+        self._run = run
+        self.name = name
+        self.namespace = namespace
+        self.end = end  # the plugin's, or None
+        self._log_name = f'{os.path.relpath(folder, run.folder)}-{name}.log'
+        self._config = f'{folder}/{name}.conf'
+        with open(self._config, 'w', encoding='utf-8') as file:
+            file.write('\n'.join([*lines, *([end.line] if end else []), '']))
+        self.process = None
+
+    def start(self, timeout=20):
+        lives = self.log().count(_UP)
+        self.process = self._run.start(['openvpn', '--config', self._config], self._log_name, self.namespace)
+        wait_until(lambda: self.log().count(_UP) > lives or not self.process.running(), timeout, f'{self.name} is up')
+        if not self.process.running():
+            raise Fault(f'{self.name}: OpenVPN ended with status {self.process.status()}')
+
+    def kill(self):
+        """SIGKILL: no farewell to the peer, no state written."""
+        self.process.signal(signal.SIGKILL)
+        self.process.wait(4)
+
+    def log(self):
+        return self.process.log() if self.process else ''
+
+    def handshakes(self):
+        """TLS handshakes completed so far, renegotiations included."""
+        return len(re.findall(r'Control Channel: TLSv', self.log()))
+
+    def floats(self):
+        """How often OpenVPN itself moved a client to another address."""
+        return len(re.findall(r'\bfloated from\b', self.log()))
+
+    def floats_refused(self):
+        return len(re.findall(r'Disallow float', self.log()))
+
+    def restarts(self):
+        return len(re.findall(r'SIGUSR1\[', self.log()))
+
+    def pushed(self):
+        """The options of the newest PUSH_REPLY, those that differ between any two clients aside."""
+        replies = re.findall(r"PUSH: Received control message: 'PUSH_REPLY,([^']*)'", self.log())
+        if not replies:
+            raise Fault(f'{self.name}: no PUSH_REPLY in its log')
+        return [option for option in replies[-1].split(',') if not option.startswith(('peer-id ', 'ifconfig '))]
+
+    def tunnel_address(self):
+        devices = json.loads(command('ip', '-n', self.namespace, '-j', '-4', 'addr', 'show', 'dev', 'tun0'))
+        return devices[0]['addr_info'][0]['local']
+
+
+class Pair:
+    """A network with one server and its clients. Several may be up at once, under different labels."""
+
+    def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, client_lines=(),
+                 **network):
+        """
+        stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
+        keepalive: None: "10 60" on the server, as is usual; "none": nowhere; else on both ends.
+        """
+        self.run = run
+        self.label = label
+        self.network = Network(run, label, clients=len(on_clients), **network)
+        self.folder = f'{run.folder}/{label}'
+        os.makedirs(self.folder, mode=0o700)
+        self._authority = Authority(f'{self.folder}/pki')
+        both = [f'keepalive {keepalive}'] if keepalive not in (None, 'none') else []
+        server_lines = both or ([] if keepalive == 'none' else ['keepalive 10 60'])
+        self.server = Daemon(
+            run, 'server', self.network.server, self.folder,
+            [*_COMMON, f'local {SERVER}', f'port {PORT}', 'topology subnet', 'server 10.8.0.0 255.255.255.0',
+             'dh none', *self._authority.issue('server', 'serverAuth'), *server_lines],
+            stage.attach(self.folder, 'server', 'server') if stage and on_server else None)
+        self.clients = [
+            Daemon(run, f'client{i}', place.namespace, self.folder,
+                   ['client', *_COMMON, f'remote {SERVER} {PORT}', 'nobind', 'remote-cert-tls server',
+                    *self._authority.issue(f'client{i}', 'clientAuth'), *both, *client_lines],
+                   stage.attach(self.folder, 'client', f'client{i}') if stage and on_clients[i] else None)
+            for i, place in enumerate(self.network.clients)]
+
+    def start(self):
+        self.server.start()
+        for client in self.clients:
+            client.start()
+        for client in self.clients:
+            if client.end and self.server.end:
+                self.attached(client)
+
+    def shared_session(self, client=None):
+        """(client's, server's) view of the client's session, or None as long as not both have it."""
+        client = client or self.clients[0]
+        mine = client.end.sessions()
+        if len(mine) != 1:
+            return None
+        theirs = [s for s in self.server.end.sessions() if s['session_id'] == mine[0]['session_id']]
+        return (mine[0], theirs[0]) if theirs else None
+
+    def is_attached(self, client=None):
+        """The shared session if both ends say ATTACHED, else None."""
+        views = self.shared_session(client)
+        return views if views and all(view['state'] == 'ATTACHED' for view in views) else None
+
+    def attached(self, client=None, timeout=10):
+        """As is_attached, waiting for it: a Fault that names what each end says."""
+        views = poll_until(lambda: self.is_attached(client), timeout, step=0.05)
+        if not views:
+            client = client or self.clients[0]
+            said = {end.name: [(s['session_id'][:8], s['state']) for s in end.sessions()]
+                    for end in (client.end, self.server.end)}
+            raise Fault(f'not ATTACHED at both ends within {timeout} s: {said}')
+        return views
+
+    def changes(self, daemon, since_ns=0, session_id=None):
+        return jumping.changes(daemon.end.events(since_ns), session_id)

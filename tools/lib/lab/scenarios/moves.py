@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The path changes under a living session: NAT rebinding, another address, another uplink.
+
+Read next: outages.py.
+"""
+import random
+
+from ..run import now_ns
+from ..story import expect_order, expect_survived, pause, scenario
+from ..streams import Streams
+
+
+def _expect_moved(result):
+    return expect_survived(result, moved=True) + expect_order(
+        result, 'server', ('RECOVERING', None), ('ATTACHED', 'reattach_success'))
+
+
+def _expect_nothing(_result):
+    return []  # measured only, for now
+
+
+def _rebind(pair):
+    cut_at = now_ns()
+    return cut_at, pair.network.rebind(pair.network.clients[0])
+
+
+@scenario('nat-rebind-oneway', 'NAT rebinding while only the server sends and nothing answers', _expect_moved)
+def nat_rebind_oneway(story):
+    pair = story.pair()
+    streams = Streams(pair, uplink=False, tcp=False)
+    # Bare OpenVPN is rescued by its own ping, one each 10 s of silence: hit any point between two.
+    phase = random.uniform(0, 10)
+    pause(phase, 'the client is silent')
+    watch = story.watch(pair)
+    result = watch.result(*_rebind(pair), streams)
+    result['facts']['phase_s'] = round(phase, 1)
+    return result
+
+
+@scenario('nat-rebind-both', 'NAT rebinding while both sides send', _expect_moved)
+def nat_rebind_both(story):
+    pair = story.pair()
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    return story.watch(pair).result(*_rebind(pair), streams)
+
+
+@scenario('address-change', 'the client\'s address is replaced; gaps count from the new one being usable', _expect_moved)
+def address_change(story):
+    # No NAT: the server itself must see another address, not only another port.
+    pair = story.pair(nat=False)
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    watch = story.watch(pair)
+    cut_at = now_ns()
+    return watch.result(cut_at, pair.network.change_address(pair.network.clients[0]), streams)
+
+
+@scenario('uplink', 'the first of two uplinks goes down, redirect-gateway on (measured only)', _expect_nothing)
+def uplink(story):
+    pair = story.pair(uplinks=2, client_lines=['redirect-gateway def1'])
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    watch = story.watch(pair)
+    cut_at = now_ns()
+    return watch.result(cut_at, pair.network.uplink_down(pair.network.clients[0]), streams, limit=40, attach=1)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every scenario does: build a pair, break something, compare before and after.
+
+Owns the shape of a result and the list of scenarios. Knows nothing of any single scenario.
+Read next: scenarios/moves.py, the simplest of them.
+
+A result is a dict: figures (numbers, for medians), facts (what must hold or not), session (with
+the plugin: identity, generation, state changes and the events in order).
+"""
+import dataclasses
+import time
+
+from .jumping import Stage
+from .openvpn import Pair
+from .run import now_ns, say, seconds
+
+SCENARIOS = {}
+
+
+@dataclasses.dataclass
+class Options:
+    bare: bool = False
+    stage: str = ''
+    policy: str = 'mobile'
+    keepalive: str | None = None
+    hole: float = 60.0
+
+
+@dataclasses.dataclass
+class Scenario:
+    name: str
+    summary: str
+    tell: object                # tell(story) -> result
+    expect: object              # expect(result) -> sentences that do not hold
+    alone: bool                 # measures speed: nothing else may run beside it
+    variants: tuple             # extra command-line words of each run in the check
+
+
+def scenario(name, summary, expect, alone=False, variants=((),)):
+    """Decorator: put a function into the list of scenarios."""
+    def register(function):
+        SCENARIOS[name] = Scenario(name, summary, function, expect, alone, variants)
+        return function
+    return register
+
+
+class Story:
+    """What a scenario is given: the run, the options, and what it needs again and again."""
+
+    def __init__(self, run, options):
+        self.run = run
+        self.options = options
+        self.stage = None if options.bare else Stage(run, options.stage, options.policy)
+
+    def pair(self, label='p', bare=False, **arguments):
+        """A pair that is up and, with the plugin at both ends, ATTACHED."""
+        say(f'  {label}: starting OpenVPN{"" if self.stage and not bare else ", bare"}')
+        pair = Pair(self.run, label, None if bare else self.stage, keepalive=self.options.keepalive, **arguments)
+        pair.start()
+        return pair
+
+    def watch(self, pair, client=None):
+        return Watch(pair, client or pair.clients[0])
+
+
+class Watch:
+    """One client before an event and after it. Make it before, call result() after."""
+
+    def __init__(self, pair, client):
+        self._pair = pair
+        self._client = client
+        self._plugin = bool(client.end and pair.server.end)
+        self._handshakes = client.handshakes()
+        self._floats = pair.server.floats()
+        self._restarts = client.restarts()
+        self._before = pair.attached(client) if self._plugin else None
+
+    def result(self, cut_at, usable_at, streams=None, limit=30, settle=1.0, attach=10):
+        """
+        Wait until the streams flow again, at most limit seconds, and settle a moment; then compare.
+
+        attach: how long to wait for ATTACHED at both ends afterwards; not to get there is a result too.
+        """
+        resumed = streams.wait_resumed(usable_at, limit) if streams else None
+        time.sleep(settle)
+        result = {'figures': {}, 'facts': {}}
+        if streams:
+            result['figures'] = streams.figures(cut_at, usable_at)
+            result['facts']['resumed'] = resumed
+            if any(name.startswith('tcp') for name in streams.streams):
+                result['facts']['same_tcp_connection'] = streams.connections() == 1
+        if self._plugin:
+            result['session'] = self._session(cut_at, attach)
+        result['facts'] |= {'handshakes': self._client.handshakes() - self._handshakes,
+                            'native_floats': self._pair.server.floats() - self._floats,
+                            'client_restarts': self._client.restarts() - self._restarts}
+        return result
+
+    def _session(self, cut_at, attach):
+        end = time.monotonic() + attach
+        while not (after := self._pair.is_attached(self._client)) and time.monotonic() < end:
+            time.sleep(0.05)
+        mine, theirs = self._before
+        old = mine['session_id']
+        sides = {'client': self._client, 'server': self._pair.server}
+        return {
+            'attached': bool(after),
+            'id_before': old,
+            'id_after': after[0]['session_id'] if after else None,
+            'same': bool(after) and after[0]['session_id'] == old,
+            'generation_before': theirs['generation'],
+            'generation_after': after[1]['generation'] if after else None,
+            'state_version_before': theirs['state_version'],
+            'state_version_after': after[1]['state_version'] if after else None,
+            'changes': {name: self._pair.changes(side, cut_at, old) for name, side in sides.items()},
+            'events': timeline({name: side.end.events(cut_at) for name, side in sides.items()}, cut_at),
+        }
+
+
+def timeline(events, since):
+    """The audit records of several ends in one order, times in seconds from an instant."""
+    keys = ('event_type', 'previous_state', 'new_state', 'reason_code', 'generation')
+    rows = [{'at_s': seconds(record['mono_ns'] - since), 'end': end, 'session_id': record.get('session_id'),
+             **{key: record[key] for key in keys if record.get(key) is not None}}
+            for end, records in events.items() for record in records]
+    return sorted(rows, key=lambda row: row['at_s'])
+
+
+def pause(duration, why):
+    say(f'  {duration:.1f} s: {why}')
+    time.sleep(duration)
+    return now_ns()
+
+
+# What a scenario's expect() is made of. Each takes a result; false sentences come out.
+
+def failed(*checks):
+    """checks: (holds, sentence). The sentences that do not hold."""
+    return [sentence for holds, sentence in checks if not holds]
+
+
+def expect_survived(result, moved):
+    """The session, its handshake and its TCP connection outlived the event; moved: its binding changed."""
+    facts, session = result['facts'], result['session']
+    before, after = session['generation_before'], session['generation_after']
+    return failed(
+        (facts.get('resumed') is not False, 'traffic flows again'),
+        (facts.get('same_tcp_connection') is not False, 'the inner TCP connection is the same'),
+        (session['attached'], 'the session is ATTACHED at both ends afterwards'),
+        (session['same'], f'the session_id is the same ({session["id_before"]}, then {session["id_after"]})'),
+        (facts['handshakes'] == 0, f'no TLS handshake took place ({facts["handshakes"]} did)'),
+        (facts['client_restarts'] == 0, 'the client\'s OpenVPN was not restarted'),
+        (facts['native_floats'] == 0, f'OpenVPN itself moved nothing ({facts["native_floats"]} floats)'),
+        (after is not None and (after > before if moved else after == before),
+         f'the binding {"moved" if moved else "did not move"} (generation {before}, then {after})'),
+    )
+
+
+def expect_order(result, end, *wanted):
+    """The changes of one end contain these (new state, reason or None for any), in this order."""
+    rest = iter(result['session']['changes'][end])
+    holds = all(any(state == new and reason in (None, why) for _, new, why in rest) for state, reason in wanted)
+    path = ', then '.join(f'{state}{f" ({reason})" if reason else ""}' for state, reason in wanted)
+    return failed((holds, f'the {end} went through {path} (it went {result["session"]["changes"][end]})'))
