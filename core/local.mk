@@ -10,3 +10,4 @@ libjumping_core_a_SOURCES = \
 	core/timer.h core/wire.h \
 	core/include/jumping/audit.h core/include/jumping/engine.h core/include/jumping/fsm.h \
 	core/include/jumping/policy.h core/include/jumping/types.h
+dist_policy_DATA += core/policy/strict.ini core/policy/mobile.ini core/policy/laptop.ini
