@@ -9,6 +9,7 @@ import sys
 
 from . import report, scenarios  # noqa: F401  (scenarios fills the list)
 from .check import check
+from .jumping import Stage
 from .network import REPOSITORY
 from .run import Fault, Run, Stopped, raise_on_signals, say, sweep
 from .story import SCENARIOS, Options, Story
@@ -64,12 +65,17 @@ def _run_once(entry, arguments):
             result = entry.tell(Story(run, options))
             result['failed'] = [] if arguments.bare else entry.expect(result)
         except Exception:
-            say(run.tails())
+            _say_tails(run)
             raise
         if result['failed']:
-            say(run.tails())
+            _say_tails(run)
     return {'scenario': entry.name, 'bare': arguments.bare, 'policy': arguments.policy,
             'keepalive': arguments.keepalive, 'hole_s': arguments.hole, **result}
+
+
+def _say_tails(run):
+    if tails := run.tails():
+        say(f'last lines of each log:\n{tails}')
 
 
 def _openvpn(arguments):
@@ -102,7 +108,8 @@ def _dispatch(arguments, program):
         unknown = [name for name in arguments.scenario if name not in SCENARIOS]
         if unknown:
             raise Fault(f'no such scenario: {", ".join(unknown)}; see tools/lab list')
-        return check(program, ['--stage', arguments.stage, '--policy', arguments.policy], arguments.scenario)
+        Stage.must_hold_plugin(arguments.stage)
+        return check(program, ['--stage', os.path.abspath(arguments.stage), '--policy', arguments.policy], arguments.scenario)
     return _openvpn(arguments)
 
 

@@ -18,9 +18,13 @@ _LINE_CHARACTERS = 255
 class Stage:
     """A tree made by tools/build --destdir, reached through short paths in the run's folder."""
 
-    def __init__(self, run, tree, policy='mobile'):
+    @staticmethod
+    def must_hold_plugin(tree):
         if not os.path.exists(f'{tree}/{_PLUGIN}'):
             raise Fault(f'no plugin in {tree}: run  tools/build --destdir {tree}  first, or use --bare')
+
+    def __init__(self, run, tree, policy='mobile'):
+        self.must_hold_plugin(tree)
         self.plugin = f'{run.folder}/jumping.so'
         self.jumpctl = f'{tree}/usr/bin/jumpctl'
         self._policy = f'{run.folder}/policy/{policy}.ini'

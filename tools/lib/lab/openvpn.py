@@ -9,7 +9,6 @@ import os
 import re
 import signal
 
-from . import jumping
 from .network import SERVER, Network
 from .pki import Authority
 from .run import Fault, command, poll_until, wait_until
@@ -116,7 +115,7 @@ class Pair:
     def shared_session(self, client=None):
         """(client's, server's) view of the client's session, or None as long as not both have it."""
         client = client or self.clients[0]
-        mine = client.end.sessions()
+        mine = [s for s in client.end.sessions() if s['state'] != 'TERMINATED']
         if len(mine) != 1:
             return None
         theirs = [s for s in self.server.end.sessions() if s['session_id'] == mine[0]['session_id']]
@@ -136,6 +135,3 @@ class Pair:
                     for end in (client.end, self.server.end)}
             raise Fault(f'not ATTACHED at both ends within {timeout} s: {said}')
         return views
-
-    def changes(self, daemon, since_ns=0, session_id=None):
-        return jumping.changes(daemon.end.events(since_ns), session_id)

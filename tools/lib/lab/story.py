@@ -10,9 +10,9 @@ the plugin: identity, generation, state changes and the events in order).
 import dataclasses
 import time
 
-from .jumping import Stage
+from .jumping import Stage, changes
 from .openvpn import Pair
-from .run import now_ns, say, seconds
+from .run import now_ns, poll_until, say, seconds
 
 SCENARIOS = {}
 
@@ -87,7 +87,7 @@ class Watch:
         if streams:
             result['figures'] = streams.figures(cut_at, usable_at)
             result['facts']['resumed'] = resumed
-            if any(name.startswith('tcp') for name in streams.streams):
+            if 'tcp' in streams.streams:
                 result['facts']['same_tcp_connection'] = streams.connections() == 1
         if self._plugin:
             result['session'] = self._session(cut_at, attach)
@@ -97,12 +97,13 @@ class Watch:
         return result
 
     def _session(self, cut_at, attach):
-        end = time.monotonic() + attach
-        while not (after := self._pair.is_attached(self._client)) and time.monotonic() < end:
-            time.sleep(0.05)
-        mine, theirs = self._before
-        old = mine['session_id']
+        after = poll_until(lambda: self._pair.is_attached(self._client), attach, step=0.05)
+        theirs = self._before[1]
+        old = theirs['session_id']
         sides = {'client': self._client, 'server': self._pair.server}
+        ours = {old, after[0]['session_id'] if after else None, None}  # the server has its other clients' too
+        events = {name: [e for e in side.end.events(cut_at) if e.get('session_id') in ours]
+                  for name, side in sides.items()}
         return {
             'attached': bool(after),
             'id_before': old,
@@ -112,8 +113,8 @@ class Watch:
             'generation_after': after[1]['generation'] if after else None,
             'state_version_before': theirs['state_version'],
             'state_version_after': after[1]['state_version'] if after else None,
-            'changes': {name: self._pair.changes(side, cut_at, old) for name, side in sides.items()},
-            'events': timeline({name: side.end.events(cut_at) for name, side in sides.items()}, cut_at),
+            'changes': {name: changes(records, old) for name, records in events.items()},
+            'events': timeline(events, cut_at),
         }
 
 

@@ -87,7 +87,7 @@ class Stream:
             return {'gap_s': None, 'back_s': None, 'lost': None, 'later_gap_s': None}
         # The first of about equal ones: without a real gap the longest is any jitter later on.
         longest = max(around)[0]
-        length, _, end = next(s for s in around if s[0] >= longest - _JITTER)
+        length, _, end = next(s for s in around if s[0] >= longest - min(_JITTER, longest // 4))
         numbers = {a[0] for a in arrivals if a[1] >= cut_at - _SECOND // 5}
         later = [s[0] for s in silences if s[1] >= end]
         return {'gap_s': seconds(length), 'back_s': seconds(max(0, end - usable_at)),
@@ -123,7 +123,7 @@ class Streams:
         here, there = self._records['here'], self._records['there']
         self.streams = {stream.name: stream for stream, wanted in (
             (Stream('downlink', here, 'udp'), downlink), (Stream('uplink', there, 'udp'), uplink),
-            (Stream('tcp_downlink', here, 'tcp'), tcp), (Stream('tcp_uplink', there, 'tcp'), tcp)) if wanted}
+            (Stream('tcp', here, 'tcp'), tcp)) if wanted}
         start = now_ns()
         wait_until(lambda: all(s.flows_since(start) for s in self.streams.values()), 10, f'traffic of {prefix} flows')
 
@@ -137,13 +137,7 @@ class Streams:
         return len(self._records['here'].update().connections)
 
     def figures(self, cut_at, usable_at):
-        """The outage of each stream as one flat table: downlink_gap_s and so on; TCP's worse direction."""
-        table = {name: stream.outage(cut_at, usable_at) for name, stream in self.streams.items()}
-        figures = {f'{name}_{key}': value for name, outage in table.items() if not name.startswith('tcp')
-                   for key, value in outage.items()}
-        both = [outage for name, outage in table.items() if name.startswith('tcp')]
-        if both:
-            for key in ('gap_s', 'back_s'):
-                values = [outage[key] for outage in both]
-                figures[f'tcp_{key}'] = None if None in values else max(values)
-        return figures
+        """The outage of each stream as one flat table: downlink_gap_s and so on."""
+        return {f'{name}_{key}': value for name, stream in self.streams.items()
+                for key, value in stream.outage(cut_at, usable_at).items()
+                if not (name == 'tcp' and key == 'lost')}

@@ -60,50 +60,18 @@ def receive_udp(receiver, record):
         record.write('udp', *_UDP.unpack(packet[:_UDP.size]), now_ns())
 
 
-class Connection:
-    """One TCP connection: steady records both ways until it breaks."""
-
-    def __init__(self, connected, record, numbers):
-        self._socket = connected
-        self._record = record
-        self._numbers = numbers
-        self._broken = threading.Event()
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        record.write('open', now_ns())
-
-    def serve(self):
-        """Returns when the connection is lost."""
-        threading.Thread(target=self._read, daemon=True).start()
-        try:
-            for number in self._numbers:
-                if self._broken.is_set():
-                    return
-                self._socket.sendall(_TCP.pack(number, now_ns()))
-        except OSError as error:
-            self._lost(error)
-
-    def _read(self):
-        pending = b''
-        try:
-            while True:
-                data = self._socket.recv(65536)
-                if not data:
-                    raise ConnectionError('closed by the peer')
-                pending += data
-                while len(pending) >= _TCP.size:
-                    self._record.write('tcp', *_TCP.unpack_from(pending), now_ns())
-                    pending = pending[_TCP.size:]
-        except OSError as error:
-            self._lost(error)
-
-    def _lost(self, error):
-        if not self._broken.is_set():
-            self._broken.set()
-            self._record.write('lost', now_ns(), str(error).replace('\n', ' '))
-            self._socket.close()
+def receive_record(connected):
+    data = b''
+    while len(data) < _TCP.size:
+        more = connected.recv(_TCP.size - len(data))
+        if not more:
+            raise ConnectionError('closed by the peer')
+        data += more
+    return data
 
 
 def tcp_client(destination, milliseconds, record):
+    """A request, its answer, the next request: only one thing is ever under way, as with a person typing."""
     numbers = ticks(milliseconds)
     while True:
         try:
@@ -111,16 +79,33 @@ def tcp_client(destination, milliseconds, record):
         except OSError:
             time.sleep(0.2)
             continue
-        connected.settimeout(None)
-        Connection(connected, record, numbers).serve()
+        with connected:
+            connected.settimeout(None)
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            record.write('open', now_ns())
+            try:
+                for number in numbers:
+                    connected.sendall(_TCP.pack(number, now_ns()))
+                    record.write('tcp', *_TCP.unpack(receive_record(connected)), now_ns())
+            except OSError as error:
+                record.write('lost', now_ns(), str(error))
 
 
-def tcp_server(listener, milliseconds, record):
+def tcp_server(listener):
     while True:
         connected, _ = listener.accept()
         # A thread each: an old connection may not have noticed yet that it is dead.
-        connection = Connection(connected, record, ticks(milliseconds))
-        threading.Thread(target=connection.serve, daemon=True).start()
+        threading.Thread(target=answer, args=(connected,), daemon=True).start()
+
+
+def answer(connected):
+    with connected:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            while True:
+                connected.sendall(receive_record(connected))
+        except OSError:
+            pass  # the client's end is the one that takes notes
 
 
 def address(text):
@@ -133,10 +118,10 @@ def main():
     parser.add_argument('--record', required=True)
     parser.add_argument('--send', type=address, metavar='HOST:PORT', help='numbered datagrams to there')
     parser.add_argument('--receive', type=int, metavar='PORT', help='note datagrams that arrive here')
-    parser.add_argument('--connect', type=address, metavar='HOST:PORT', help='TCP, again whenever it is lost')
-    parser.add_argument('--listen', type=int, metavar='PORT', help='TCP from the other end')
+    parser.add_argument('--connect', type=address, metavar='HOST:PORT', help='TCP requests, anew whenever it is lost')
+    parser.add_argument('--listen', type=int, metavar='PORT', help='answer TCP requests')
     parser.add_argument('--udp-ms', type=int, default=20, help='interval of datagrams')
-    parser.add_argument('--tcp-ms', type=int, default=50, help='interval of TCP records')
+    parser.add_argument('--tcp-ms', type=int, default=50, help='least interval of TCP requests')
     options = parser.parse_args()
     record = Record(options.record)
 
@@ -149,7 +134,7 @@ def main():
         work.append((receive_udp, receiver, record))
     if options.listen:
         listener = socket.create_server(('', options.listen))
-        work.append((tcp_server, listener, options.tcp_ms, record))
+        work.append((tcp_server, listener))
     if options.send:
         work.append((send_udp, options.send, options.udp_ms))
     if options.connect:
