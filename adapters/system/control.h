@@ -17,7 +17,8 @@
 #define JUMP_CONTROL_CLIENTS 8
 #define JUMP_CONTROL_FDS (1 + JUMP_CONTROL_CLIENTS) /* jump_control_fds never gives more */
 #define JUMP_CONTROL_REQUEST_BYTES 4096
-#define JUMP_CONTROL_ANSWER_BYTES (1024u * 1024u) /* about 2 000 sessions; a longer list is cut and says so */
+#define JUMP_CONTROL_PAGE 256 /* sessions in one answer; "next" in it is the "after" of the next request */
+#define JUMP_CONTROL_ANSWER_BYTES (256u * 1024u)
 
 struct jump_control;
 

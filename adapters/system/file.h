@@ -51,4 +51,13 @@ ssize_t jump_file_read(uint8_t *out, size_t cap, struct jump_problem *problem, i
 bool jump_file_replace(struct jump_problem *problem, int at, const char *name, const char *label, const uint8_t *bytes,
                        size_t len);
 
+/**
+ * write(2), or pwrite(2) where `at` is not negative, that never raises a signal in the host: a FIFO without a
+ * reader gives EPIPE, a file beyond RLIMIT_FSIZE gives EFBIG, and the process lives on. Does not retry.
+ *
+ * @return as write(2)
+ * THREAD: any
+ */
+ssize_t jump_file_write_quiet(int fd, const void *bytes, size_t len, off_t at);
+
 #endif

@@ -39,6 +39,9 @@ struct jump_netlink_change {
  */
 struct jump_netlink *jump_netlink_open(struct jump_problem *problem);
 
+/** Closes both sockets. NULL is allowed. */
+void jump_netlink_close(struct jump_netlink *netlink);
+
 /** The monitor's descriptor, for poll (POLLIN). */
 int jump_netlink_fd(const struct jump_netlink *netlink);
 
@@ -80,7 +83,8 @@ struct jump_netlink_uplink {
 /**
  * All interfaces that are up, have an address of dst's family and a route to dst through themselves (no ARP for
  * a far address on-link: an interface without a route to it is left out). The kernel's choice comes first, the
- * others by ifindex. Loopback (unless it is the kernel's choice), ignored interfaces and tun devices are left out.
+ * others by ifindex. Ignored interfaces, tun devices and the loopback (unless it is the kernel's choice) are left
+ * out. After chroot without /sys tun devices are not recognised: ignore the host's own by number.
  *
  * @return how many were written; 0 also on failure
  */

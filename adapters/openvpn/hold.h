@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What OpenVPN sends to a peer while its session has no path: kept in order, so that the inner connections go on
+ * where they stopped. Each session is bounded by packets, the process by one pool; where either is full the oldest
+ * data goes first. The newest control packet is kept apart from the data and leaves right after it: a rekey that was
+ * caught in a hole then ends with the hole. Owns memory only; when to send is loop.c's to say.
+ * Only the host's own traffic ever makes it grow, never a peer's. Threads: OpenVPN's main thread only.
+ */
+#ifndef JUMP_OVPN_HOLD_H
+#define JUMP_OVPN_HOLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define JUMP_HOLD_PACKETS 1024u                  /* for one session: an inner TCP's window and more */
+#define JUMP_HOLD_POOL_BYTES (64u * 1024u * 1024u) /* for the process */
+#define JUMP_HOLD_PACKET_BYTES 65536u            /* the longest datagram there is */
+
+struct jump_hold;
+
+struct jump_hold_counters {
+    uint64_t held, sent, dropped; /* data packets, since the start */
+    uint32_t packets, chunks;     /* now */
+};
+
+/** @return the caller's, or NULL without memory. Takes the pool itself only when a packet needs it. */
+struct jump_hold *jump_hold_open(uint32_t peers, uint32_t packets_each, size_t pool_bytes);
+void jump_hold_close(struct jump_hold *hold);
+
+/**
+ * Keep a packet: data behind the data, the newest control packet (soft reset, control) in its own place. Other
+ * opcodes (acknowledgements) are of no use later and are forgotten.
+ */
+void jump_hold_put(struct jump_hold *hold, uint32_t peer, const uint8_t *bytes, size_t bytes_len);
+
+/** True if something of this peer waits. */
+bool jump_hold_waits(const struct jump_hold *hold, uint32_t peer);
+
+/** True if anything of anybody waits. */
+bool jump_hold_any(const struct jump_hold *hold);
+
+/** The next packet to send, without taking it. @return its length; 0: none */
+size_t jump_hold_next(const struct jump_hold *hold, uint32_t peer, uint8_t bytes[JUMP_HOLD_PACKET_BYTES]);
+
+/** It was sent: the one that jump_hold_next gave is done. */
+void jump_hold_sent(struct jump_hold *hold, uint32_t peer);
+
+/** Forget all that is held for a peer. */
+void jump_hold_forget(struct jump_hold *hold, uint32_t peer);
+
+const struct jump_hold_counters *jump_hold_counters(const struct jump_hold *hold);
+
+#endif

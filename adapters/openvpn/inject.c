@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Injected options (inject.h). Each is here for one reason, given beside it; each that the user's own file makes
+ * impossible or pointless is a note at start, by the option's name. Read next: hooks.c (who hands the text over).
+ */
+#include "inject.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OPTION_LINE_BYTES 255 /* OpenVPN refuses longer ones */
+
+bool jump_inject_possible(struct jump_problem *problem, const struct jump_config_arguments *arguments,
+                          const struct jump_config_facts *facts)
+{
+    if (facts->tcp && !facts->udp) {
+        jump_problem_set(problem, "proto tcp cannot be taken over: sessions stay as bare OpenVPN has them");
+        return false;
+    }
+    if (facts->static_key) {
+        jump_problem_set(problem, "secret (static key) has no TLS handshake to derive a session from: everything stays as bare OpenVPN has it");
+        return false;
+    }
+    if (!facts->unreadable && (arguments->role == JUMP_SERVER) != facts->server_mode) {
+        jump_problem_set(problem, "the plugin's role is '%s', but this configuration is %s server: everything stays as bare OpenVPN has it",
+                         arguments->role == JUMP_SERVER ? "server" : "client", facts->server_mode ? "a" : "no multi-client");
+        return false;
+    }
+    return true;
+}
+
+long jump_inject_hand_window(uint32_t transport_lost_ttl_ms)
+{
+    /* Control packets are sent again at these seconds; a soft reset must still be repeated after the hole. */
+    static const struct {
+        long sent_at, window;
+    } steps[] = {{30, 60}, {62, 120}, {126, 180}, {254, 300}};
+
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+        if ((long)(transport_lost_ttl_ms / 1000) < steps[i].sent_at)
+            return steps[i].window;
+    return JUMP_INJECT_MAX_HAND_WINDOW_S;
+}
+
+bool jump_inject_announced(const char *iv_sso)
+{
+    size_t len = strlen(JUMP_INJECT_ANNOUNCEMENT);
+
+    while (iv_sso != NULL) {
+        if (strncmp(iv_sso, JUMP_INJECT_ANNOUNCEMENT, len) == 0 && (iv_sso[len] == ',' || iv_sso[len] == '\0'))
+            return true;
+        iv_sso = strchr(iv_sso, ',');
+        if (iv_sso != NULL)
+            iv_sso++;
+    }
+    return false;
+}
+
+bool jump_inject_management_path(char *out, size_t out_cap, const struct jump_config_arguments *arguments)
+{
+    int n = snprintf(out, out_cap, "%s/%s.mgmt.sock", arguments->run_dir, arguments->name);
+
+    return n > 0 && (size_t)n < out_cap && n <= 107;
+}
+
+struct text {
+    char *out;
+    size_t len;
+    bool full;
+};
+
+static void __attribute__((format(printf, 2, 3))) option(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    int n;
+
+    va_start(arguments, format);
+    n = vsnprintf(text->out + text->len, JUMP_INJECT_BYTES - text->len, format, arguments);
+    va_end(arguments);
+    if (n < 0 || n > OPTION_LINE_BYTES || text->len + (size_t)n + 2 > JUMP_INJECT_BYTES) {
+        text->full = true;
+        text->out[text->len] = '\0';
+        return;
+    }
+    text->len += (size_t)n;
+    text->out[text->len++] = '\n';
+    text->out[text->len] = '\0';
+}
+
+static void __attribute__((format(printf, 3, 4))) tell(jump_inject_note *note, void *context, const char *format, ...)
+{
+    char line[JUMP_PROBLEM_BYTES];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    note(context, line);
+}
+
+static void client_options(struct text *text, const struct jump_config_facts *facts, const struct jump_policy *policy,
+                           jump_inject_note *note, void *context)
+{
+    long rekey = (long)((policy->key_max_age_ms - policy->transport_lost_ttl_ms - JUMP_INJECT_REKEY_MARGIN_MS) / 1000);
+
+    /* Announces support inside TLS, without what push-peer-info would reveal. */
+    if (jump_inject_announced(facts->iv_sso))
+        option(text, "setenv IV_SSO \"%s\"", facts->iv_sso);
+    else if (facts->iv_sso[0] != '\0')
+        option(text, "setenv IV_SSO \"%s," JUMP_INJECT_ANNOUNCEMENT "\"", facts->iv_sso);
+    else
+        option(text, "setenv IV_SSO " JUMP_INJECT_ANNOUNCEMENT);
+
+    /* A longer hand-window must not cost a dead first remote 120 s. */
+    if (facts->connect_timeout < 0)
+        option(text, "connect-timeout 60");
+    if (facts->block_connect_timeout || facts->connection_blocks)
+        tell(note, context, "connect-timeout stays as your <connection> blocks have it");
+
+    /* The key's age must leave room for a hole: a rekey is due before. */
+    if (policy->key_max_age_ms <= policy->transport_lost_ttl_ms + JUMP_INJECT_REKEY_MARGIN_MS)
+        rekey = 60;
+    if (facts->reneg_sec > 0 && facts->reneg_sec <= rekey)
+        return;
+    option(text, "reneg-sec %ld", rekey);
+    if (facts->reneg_sec >= 0)
+        tell(note, context, "reneg-sec %ld is overridden by %ld: the policy's key_max_age_ms asks for a rekey in time",
+             facts->reneg_sec, rekey);
+}
+
+static void server_options(struct text *text, const char *management, const struct jump_config_facts *facts,
+                           const struct jump_policy *policy, const char *owner, jump_inject_note *note, void *context)
+{
+    /* The only way to end one client's instance at once. */
+    if (facts->management) {
+        tell(note, context,
+             "management is in use by you: an ended session's packets are dropped at once, but its client instance lives "
+             "until ping-restart (%u s)", (unsigned)(policy->transport_lost_ttl_ms / 1000));
+    } else {
+        option(text, "management \"%s\" unix", management);
+        if (owner != NULL) /* OpenVPN makes the socket 0777 */
+            option(text, "management-client-user %s", owner);
+    }
+
+    /* A long TTL wants a longer life of keys, else every hole of an hour meets a rekey. */
+    if (policy->transport_lost_ttl_ms > 300000) {
+        if (facts->reneg_sec >= 0)
+            tell(note, context, "reneg-sec %ld is yours and stays: a rekey that falls into a longer hole costs up to its "
+                 "hand-window", facts->reneg_sec);
+        else
+            option(text, "reneg-sec %u", (unsigned)(policy->key_max_age_ms / 1000));
+    }
+    if (facts->reneg_sec == 0)
+        tell(note, context, "reneg-sec 0: this server never rekeys, only its clients do");
+}
+
+bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
+                      const struct jump_config_arguments *arguments, const struct jump_config_facts *facts,
+                      const struct jump_policy *policy, const char *owner, jump_inject_note *note, void *context)
+{
+    struct text text = {.out = out};
+    char management[JUMP_CONFIG_TEXT_BYTES];
+    long window = jump_inject_hand_window(policy->transport_lost_ttl_ms);
+
+    out[0] = '\0';
+    if (!jump_inject_management_path(management, sizeof management, arguments)) {
+        jump_problem_set(problem, "run_dir: the management socket's path %s/%s.mgmt.sock is longer than 107 bytes",
+                         arguments->run_dir, arguments->name);
+        return false;
+    }
+    if (facts->unreadable)
+        tell(note, context, "the configuration %s cannot be read: what its options make impossible cannot be named",
+             facts->path[0] != '\0' ? facts->path : "of this process");
+    if (facts->tcp)
+        tell(note, context, "proto tcp: connections over TCP stay as bare OpenVPN has them");
+    if (facts->exporter[0] != '\0')
+        tell(note, context, "keying-material-exporter %s is replaced: another plugin that needs it will not work",
+             facts->exporter);
+
+    /* The secret that both ends derive the session from. */
+    option(&text, "keying-material-exporter EXPORTER-jumping 32");
+    /* The kernel's data channel would carry packets past us. */
+    option(&text, "disable-dco");
+    /* A rekey that falls into a hole must outlive it, on both ends. */
+    if (facts->hand_window < window)
+        option(&text, "hand-window %ld", window);
+    if (facts->hand_window > JUMP_INJECT_MAX_HAND_WINDOW_S)
+        tell(note, context, "hand-window %ld is yours and stays: unauthenticated handshakes live as long",
+             facts->hand_window);
+    if (facts->hand_window >= 0 && facts->hand_window < window)
+        tell(note, context, "hand-window %ld is overridden by %ld: a rekey must outlive a hole", facts->hand_window, window);
+    if (policy->transport_lost_ttl_ms / 1000 >= 510)
+        tell(note, context, "a rekey that begins in a hole of more than 510 s fails: OpenVPN repeats it up to then");
+
+    if (arguments->role == JUMP_CLIENT)
+        client_options(&text, facts, policy, note, context);
+    else
+        server_options(&text, management, facts, policy, owner, note, context);
+
+    if (facts->drops_privilege && !facts->persist_key)
+        tell(note, context, "user without persist-key: a new connection after the end of a session may not read its keys");
+    if (facts->drops_privilege && !facts->persist_tun)
+        tell(note, context, "user without persist-tun: a new connection after the end of a session may not open the tun");
+    if (text.full) {
+        jump_problem_set(problem, "an injected option does not fit an option line (setenv IV_SSO or run_dir too long)");
+        return false;
+    }
+    return true;
+}
+
+void jump_inject_client_text(char out[JUMP_INJECT_BYTES], const struct jump_config_facts *facts,
+                             const struct jump_policy *policy)
+{
+    struct text text = {.out = out};
+
+    out[0] = '\0';
+    /* The core's deadlines are the only ones for this client, on both ends. */
+    if (facts->management)
+        option(&text, "ping-restart %u", (unsigned)((policy->transport_lost_ttl_ms + 999) / 1000) + 60);
+    else
+        option(&text, "ping-restart 0");
+    option(&text, "push \"ping-restart 0\"");
+    option(&text, "push \"setenv-safe " JUMP_INJECT_PUSHED " 1\"");
+}

@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Two NETLINK_ROUTE sockets: one listens to changes, one asks. It owns them and a small table of links' last states,
+ * so that a chatty driver is not taken for a change. It refuses to judge what a change means.
+ * Read next: netlink.h, route(7) and rtnetlink(7).
+ */
+#include "system/netlink.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BUFFER_BYTES 32768 /* the kernel never packs more into one datagram */
+#define DATAGRAMS_A_CALL 64
+#define KNOWN_LINKS 64
+#define GROUPS (RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE)
+
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+struct link_state {
+    unsigned ifindex;
+    bool up;
+};
+
+struct jump_netlink {
+    struct mnl_socket *monitor, *asker;
+    unsigned sequence;
+    unsigned ignored[JUMP_NETLINK_IGNORED];
+    size_t ignored_len;
+    struct link_state links[KNOWN_LINKS];
+    size_t links_len;
+    char buffer[BUFFER_BYTES];
+};
+
+static struct mnl_socket *socket_open(unsigned groups)
+{
+    struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (nl != NULL && mnl_socket_bind(nl, groups, MNL_SOCKET_AUTOPID) == 0)
+        return nl;
+    if (nl != NULL)
+        (void)mnl_socket_close(nl);
+    return NULL;
+}
+
+static void netlink_free(struct jump_netlink *netlink)
+{
+    if (netlink->monitor != NULL)
+        (void)mnl_socket_close(netlink->monitor);
+    if (netlink->asker != NULL)
+        (void)mnl_socket_close(netlink->asker);
+    free(netlink);
+}
+
+struct jump_netlink *jump_netlink_open(struct jump_problem *problem)
+{
+    struct jump_netlink *netlink = calloc(1, sizeof *netlink);
+
+    if (netlink != NULL && (netlink->monitor = socket_open(GROUPS)) != NULL && (netlink->asker = socket_open(0)) != NULL)
+        return netlink;
+    jump_problem_set(problem, "cannot watch the networks of this machine (NETLINK_ROUTE): %s", strerror(errno));
+    if (netlink != NULL)
+        netlink_free(netlink);
+    return NULL;
+}
+
+void jump_netlink_close(struct jump_netlink *netlink)
+{
+    if (netlink != NULL)
+        netlink_free(netlink);
+}
+
+int jump_netlink_fd(const struct jump_netlink *netlink)
+{
+    return mnl_socket_get_fd(netlink->monitor);
+}
+
+bool jump_netlink_ignore(struct jump_netlink *netlink, unsigned ifindex)
+{
+    for (size_t i = 0; i < netlink->ignored_len; i++)
+        if (netlink->ignored[i] == ifindex)
+            return true;
+    if (netlink->ignored_len == JUMP_NETLINK_IGNORED)
+        return false;
+    netlink->ignored[netlink->ignored_len++] = ifindex;
+    return true;
+}
+
+static bool is_ignored(const struct jump_netlink *netlink, unsigned ifindex)
+{
+    for (size_t i = 0; i < netlink->ignored_len; i++)
+        if (netlink->ignored[i] == ifindex)
+            return true;
+    return false;
+}
+
+static void ip_from(uint8_t ip[16], int family, const void *bytes)
+{
+    memset(ip, 0, 16);
+    if (family == AF_INET) {
+        memcpy(ip, mapped, sizeof mapped);
+        memcpy(ip + 12, bytes, 4);
+    } else
+        memcpy(ip, bytes, 16);
+}
+
+/* Receive one datagram of the kernel's. @return bytes; 0: from somebody else, skip it; -1: errno. */
+static ssize_t receive(struct jump_netlink *netlink, const struct mnl_socket *nl)
+{
+    struct sockaddr_nl from = {0};
+    socklen_t from_len = sizeof from;
+    ssize_t got;
+
+    do
+        got = recvfrom(mnl_socket_get_fd(nl), netlink->buffer, sizeof netlink->buffer, MSG_DONTWAIT,
+                       (struct sockaddr *)&from, &from_len);
+    while (got < 0 && errno == EINTR);
+    return got > 0 && from.nl_pid != 0 ? 0 : got;
+}
+
+/* --- Changes --------------------------------------------------------------------------------------------- */
+
+/* True if this is news. Links beyond the table's size are always news. */
+static bool link_news(struct jump_netlink *netlink, unsigned ifindex, bool up, bool gone)
+{
+    size_t i = 0;
+
+    while (i < netlink->links_len && netlink->links[i].ifindex != ifindex)
+        i++;
+    if (i < netlink->links_len) {
+        bool news = netlink->links[i].up != up || gone;
+
+        netlink->links[i].up = up;
+        if (gone)
+            netlink->links[i] = netlink->links[--netlink->links_len];
+        return news;
+    }
+    if (!gone && netlink->links_len < KNOWN_LINKS)
+        netlink->links[netlink->links_len++] = (struct link_state){.ifindex = ifindex, .up = up};
+    return true;
+}
+
+static bool read_link(struct jump_netlink *netlink, struct jump_netlink_change *change, const struct nlmsghdr *message)
+{
+    const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+    bool gone = message->nlmsg_type == RTM_DELLINK;
+    bool up = !gone && (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_RUNNING) != 0;
+
+    if (mnl_nlmsg_get_payload_len(message) < sizeof *info || (info->ifi_flags & IFF_LOOPBACK) != 0 ||
+        info->ifi_family == AF_BRIDGE)
+        return false;
+    change->ifindex = (unsigned)info->ifi_index;
+    change->kind = up ? JUMP_NETLINK_LINK_UP : JUMP_NETLINK_LINK_DOWN;
+    return link_news(netlink, change->ifindex, up, gone);
+}
+
+static bool read_address(struct jump_netlink_change *change, const struct nlmsghdr *message)
+{
+    const struct ifaddrmsg *info = mnl_nlmsg_get_payload(message);
+    const struct nlattr *attribute;
+    const void *address = NULL, *local = NULL;
+    size_t bytes;
+    uint32_t flags;
+
+    if (mnl_nlmsg_get_payload_len(message) < sizeof *info ||
+        (info->ifa_family != AF_INET && info->ifa_family != AF_INET6) || info->ifa_scope == RT_SCOPE_HOST)
+        return false;
+    bytes = info->ifa_family == AF_INET ? 4 : 16;
+    flags = info->ifa_flags;
+    mnl_attr_for_each(attribute, message, sizeof *info) {
+        size_t len = mnl_attr_get_payload_len(attribute);
+
+        if (mnl_attr_get_type(attribute) == IFA_ADDRESS && len == bytes)
+            address = mnl_attr_get_payload(attribute);
+        else if (mnl_attr_get_type(attribute) == IFA_LOCAL && len == bytes)
+            local = mnl_attr_get_payload(attribute);
+        else if (mnl_attr_get_type(attribute) == IFA_FLAGS && len == sizeof flags)
+            flags = mnl_attr_get_u32(attribute);
+    }
+    if (local == NULL)
+        local = address; /* on a point-to-point link IFA_ADDRESS is the other end */
+    if (local == NULL)
+        return false;
+    change->ifindex = info->ifa_index;
+    change->kind = message->nlmsg_type == RTM_DELADDR ? JUMP_NETLINK_ADDRESS_REMOVED : JUMP_NETLINK_ADDRESS_ADDED;
+    ip_from(change->ip, info->ifa_family, local);
+    /* The kernel tells again when duplicate address detection is through. */
+    return change->kind == JUMP_NETLINK_ADDRESS_REMOVED || (flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED)) == 0;
+}
+
+static bool read_route(struct jump_netlink_change *change, const struct nlmsghdr *message)
+{
+    const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+    const struct nlattr *attribute;
+
+    if (mnl_nlmsg_get_payload_len(message) < sizeof *info || (info->rtm_flags & RTM_F_CLONED) != 0 ||
+        info->rtm_table == RT_TABLE_LOCAL || info->rtm_type == RTN_LOCAL || info->rtm_type == RTN_MULTICAST ||
+        (info->rtm_family != AF_INET && info->rtm_family != AF_INET6))
+        return false;
+    mnl_attr_for_each(attribute, message, sizeof *info)
+        if (mnl_attr_get_type(attribute) == RTA_OIF && mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
+            change->ifindex = mnl_attr_get_u32(attribute);
+    change->kind = message->nlmsg_type == RTM_DELROUTE ? JUMP_NETLINK_ROUTE_REMOVED : JUMP_NETLINK_ROUTE_ADDED;
+    return true;
+}
+
+static bool read_change(struct jump_netlink *netlink, struct jump_netlink_change *change, const struct nlmsghdr *message)
+{
+    bool news = false;
+
+    memset(change, 0, sizeof *change);
+    switch (message->nlmsg_type) {
+    case RTM_NEWLINK:
+    case RTM_DELLINK:
+        news = read_link(netlink, change, message);
+        break;
+    case RTM_NEWADDR:
+    case RTM_DELADDR:
+        news = read_address(change, message);
+        break;
+    case RTM_NEWROUTE:
+    case RTM_DELROUTE:
+        news = read_route(change, message);
+        break;
+    default:
+        break;
+    }
+    return news && change->ifindex != 1 && !is_ignored(netlink, change->ifindex);
+}
+
+bool jump_netlink_drain(struct jump_netlink *netlink, struct jump_netlink_change *out, size_t out_cap, size_t *out_len,
+                        bool *overrun)
+{
+    *out_len = 0;
+    *overrun = false;
+    /* Bounded: a flood of changes must not hold the host; the rest waits for the next poll. */
+    for (int i = 0; i < DATAGRAMS_A_CALL; i++) {
+        ssize_t got = receive(netlink, netlink->monitor);
+        const struct nlmsghdr *message;
+        int left = (int)got;
+
+        if (got < 0 && errno == ENOBUFS) {
+            *overrun = true;
+            netlink->links_len = 0;
+            continue;
+        }
+        if (got < 0)
+            break;
+        for (message = (const struct nlmsghdr *)netlink->buffer; mnl_nlmsg_ok(message, left);
+             message = mnl_nlmsg_next(message, &left)) {
+            struct jump_netlink_change change;
+
+            if (!read_change(netlink, &change, message))
+                continue;
+            if (*out_len < out_cap)
+                out[(*out_len)++] = change;
+            else
+                *overrun = true;
+        }
+    }
+    return *overrun || *out_len > 0;
+}
+
+/* --- Questions ------------------------------------------------------------------------------------------- */
+
+struct route {
+    unsigned ifindex;
+    uint8_t source[16];
+    bool has_source, unicast;
+};
+
+static void route_read(struct route *route, const struct nlmsghdr *message)
+{
+    const struct rtmsg *info = mnl_nlmsg_get_payload(message);
+    size_t bytes = info->rtm_family == AF_INET ? 4 : 16;
+    const struct nlattr *attribute;
+
+    route->unicast = info->rtm_type == RTN_UNICAST || info->rtm_type == RTN_LOCAL;
+    mnl_attr_for_each(attribute, message, sizeof *info) {
+        size_t len = mnl_attr_get_payload_len(attribute);
+
+        if (mnl_attr_get_type(attribute) == RTA_OIF && len == sizeof(uint32_t))
+            route->ifindex = mnl_attr_get_u32(attribute);
+        else if (mnl_attr_get_type(attribute) == RTA_PREFSRC && len == bytes) {
+            ip_from(route->source, info->rtm_family, mnl_attr_get_payload(attribute));
+            route->has_source = true;
+        }
+    }
+}
+
+/* Ask for the route to dst. The kernel answers within the call that asks, so the answer is there at once. */
+static int route_ask(struct jump_netlink *netlink, struct route *route, const struct jump_path *dst, unsigned through,
+                     unsigned flags)
+{
+    char request[256] = {0};
+    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
+    struct rtmsg *info;
+    bool v4 = memcmp(dst->ip, mapped, sizeof mapped) == 0;
+
+    memset(route, 0, sizeof *route);
+    header->nlmsg_type = RTM_GETROUTE;
+    header->nlmsg_flags = NLM_F_REQUEST;
+    header->nlmsg_seq = ++netlink->sequence;
+    info = mnl_nlmsg_put_extra_header(header, sizeof *info);
+    info->rtm_family = v4 ? AF_INET : AF_INET6;
+    info->rtm_dst_len = v4 ? 32 : 128;
+    info->rtm_flags = flags;
+    mnl_attr_put(header, RTA_DST, v4 ? 4 : 16, v4 ? dst->ip + 12 : dst->ip);
+    if (through == 0)
+        through = dst->scope;
+    if (through != 0)
+        mnl_attr_put_u32(header, RTA_OIF, through);
+    if (mnl_socket_sendto(netlink->asker, header, header->nlmsg_len) < 0)
+        return -errno;
+    for (int i = 0; i < 16; i++) {
+        ssize_t got = receive(netlink, netlink->asker);
+        const struct nlmsghdr *message = (const struct nlmsghdr *)netlink->buffer;
+        int left = (int)got;
+
+        if (got < 0)
+            return -errno;
+        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+            if (message->nlmsg_seq != netlink->sequence)
+                continue; /* the answer to a question that was given up */
+            if (message->nlmsg_type == NLMSG_ERROR) {
+                const struct nlmsgerr *error = mnl_nlmsg_get_payload(message);
+
+                return mnl_nlmsg_get_payload_len(message) >= sizeof error->error && error->error != 0 ? error->error
+                                                                                                       : -EPROTO;
+            }
+            if (message->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(message) >= sizeof(struct rtmsg)) {
+                route_read(route, message);
+                return route->unicast ? 0 : -EHOSTUNREACH;
+            }
+        }
+    }
+    return -EPROTO;
+}
+
+int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, unsigned *ifindex,
+                        const struct jump_path *dst, unsigned through)
+{
+    struct route route;
+    int result;
+
+    memset(source, 0, sizeof *source);
+    source->proto = dst->proto;
+    source->transport = dst->transport;
+    *ifindex = 0;
+    /* Asked through one interface, IPv4 takes any address for on-link there if no route says otherwise. Which
+     * routes there really are, FIB_MATCH tells. */
+    if (through != 0) {
+        result = route_ask(netlink, &route, dst, through, RTM_F_FIB_MATCH);
+        if (result != 0)
+            return result;
+        if (route.ifindex != 0 && route.ifindex != through)
+            return -ENETUNREACH;
+    }
+    result = route_ask(netlink, &route, dst, through, 0);
+    if (result != 0)
+        return result;
+    if (!route.has_source || route.ifindex == 0 || (through != 0 && route.ifindex != through))
+        return -ENETUNREACH;
+    memcpy(source->ip, route.source, sizeof source->ip);
+    if (source->ip[0] == 0xfe && (source->ip[1] & 0xc0) == 0x80)
+        source->scope = route.ifindex;
+    *ifindex = route.ifindex;
+    return 0;
+}
+
+static bool is_tun(const char *name)
+{
+    char path[sizeof "/sys/class/net//tun_flags" + IF_NAMESIZE] = "/sys/class/net/";
+
+    strcat(path, name); /* at most IF_NAMESIZE, which the kernel bounds */
+    strcat(path, "/tun_flags");
+    return access(path, F_OK) == 0;
+}
+
+static bool uplink_known(const struct jump_netlink_uplink *list, size_t len, unsigned ifindex)
+{
+    for (size_t i = 0; i < len; i++)
+        if (list[i].ifindex == ifindex)
+            return true;
+    return false;
+}
+
+size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_uplink *out, size_t out_cap,
+                            const struct jump_path *dst)
+{
+    struct if_nameindex *names = if_nameindex();
+    struct jump_netlink_uplink uplink;
+    size_t len = 0, first;
+
+    memset(&uplink, 0, sizeof uplink);
+    if (out_cap > 0 && jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, 0) == 0 &&
+        !is_ignored(netlink, uplink.ifindex) && if_indextoname(uplink.ifindex, uplink.name) != NULL &&
+        !is_tun(uplink.name)) {
+        uplink.preferred = true;
+        out[len++] = uplink;
+    }
+    first = len;
+    for (const struct if_nameindex *at = names; at != NULL && at->if_index != 0; at++) {
+        memset(&uplink, 0, sizeof uplink);
+        if (len == out_cap || strlen(at->if_name) >= sizeof uplink.name || at->if_index == 1 ||
+            is_ignored(netlink, at->if_index) || uplink_known(out, len, at->if_index) || is_tun(at->if_name) ||
+            jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, at->if_index) != 0)
+            continue;
+        memcpy(uplink.name, at->if_name, strlen(at->if_name));
+        out[len++] = uplink;
+    }
+    if (names != NULL)
+        if_freenameindex(names);
+    for (size_t i = first + 1; i < len; i++)
+        for (size_t k = i; k > first && out[k - 1].ifindex > out[k].ifindex; k--) {
+            uplink = out[k];
+            out[k] = out[k - 1];
+            out[k - 1] = uplink;
+        }
+    return len;
+}
