@@ -42,9 +42,11 @@ def _arguments():
     openvpn = commands.add_parser('openvpn', parents=[common], help='run one scenario')
     openvpn.add_argument('scenario', choices=SCENARIOS, metavar='SCENARIO', help='a name from tools/lab list')
     openvpn.add_argument('--bare', action='store_true', help='OpenVPN without the plugin; measures, asserts nothing')
-    openvpn.add_argument('--repeat', type=int, default=1, metavar='N', help='N runs; median, least, greatest of each figure')
+    openvpn.add_argument('--repeat', type=int, default=1, metavar='N',
+                         help='N runs; median, least, greatest of each figure')
     openvpn.add_argument('--json', action='store_true', help='one JSON object on stdout instead of text')
-    openvpn.add_argument('--hole', type=float, default=60, metavar='SECONDS', help='length of a black hole (default: 60)')
+    openvpn.add_argument('--hole', type=float, default=60, metavar='SECONDS',
+                         help='length of a black hole (default: 60)')
     openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
                          help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
     openvpn.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
@@ -109,7 +111,8 @@ def _dispatch(arguments, program):
         if unknown:
             raise Fault(f'no such scenario: {", ".join(unknown)}; see tools/lab list')
         Stage.must_hold_plugin(arguments.stage)
-        return check(program, ['--stage', os.path.abspath(arguments.stage), '--policy', arguments.policy], arguments.scenario)
+        common = ['--stage', os.path.abspath(arguments.stage), '--policy', arguments.policy]
+        return check(program, common, arguments.scenario)
     return _openvpn(arguments)
 
 

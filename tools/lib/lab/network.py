@@ -186,7 +186,7 @@ class Network:
         """The router's whole rule set at once: nft takes all of it or nothing, and says so."""
         masquerade = [f'ip saddr 192.168.{10 * (c.index + 1)}.0-192.168.{10 * (c.index + 1) + 9}.255 oifname "wan" '
                       f'meta l4proto {{ tcp, udp }} masquerade to :{c.ports}-{c.ports + 499}'
-                      for c in self.clients] if self._nat else []
+                      for c in self.clients] + ['oifname "wan" masquerade'] if self._nat else []
         # Without a mapping the router itself is addressed. A NAT is silent then; a kernel with no
         # socket there would answer port unreachable and wake the server.
         own = [f'iifname "wan" udp dport {ATTACKER_PORT} accept', 'iifname "wan" meta l4proto { tcp, udp } drop']

@@ -45,7 +45,8 @@ def nat_rebind_both(story):
     return story.watch(pair).result(*_rebind(pair), streams)
 
 
-@scenario('address-change', 'the client\'s address is replaced; gaps count from the new one being usable', _expect_moved)
+@scenario('address-change',
+          'the client\'s address is replaced; back counts from the new one being usable', _expect_moved)
 def address_change(story):
     # No NAT: the server itself must see another address, not only another port.
     pair = story.pair(nat=False)

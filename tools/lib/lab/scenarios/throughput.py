@@ -29,7 +29,7 @@ def _megabits(pair, duration):
     return json.loads(text)['end']['sum_received']['bits_per_second'] / 1e6
 
 
-@scenario('throughput', 'iperf3 through plugin and bare tunnels in turns; the ratio of the medians', _expect, alone=True)
+@scenario('throughput', 'iperf3 through plugin and bare tunnels in turns: ratio of medians', _expect, alone=True)
 def throughput(story):
     pairs = {'plugin': story.pair('p', delay_ms=None), 'bare': story.pair('b', bare=True, delay_ms=None)}
     for pair in pairs.values():
