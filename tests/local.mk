@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Tests: unit/ (one program for each file of core/, CUnit) and checks/ (scripts that look at the tree itself).
+# A new unit test is a name in unit_tests and its three lines; a new check is a name in dist_check_SCRIPTS.
+
+AM_TESTS_ENVIRONMENT = NM='$(NM)'; CC='$(CC)'; PYTHON3='$(PYTHON3)'; export NM CC PYTHON3;
+
+unit_cppflags = -I$(srcdir)/core/include -I$(srcdir)/core $(CUNIT_CFLAGS)
+unit_ldadd = libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
+
+EXTRA_DIST += tests/unit/runner.h
+
+unit_tests = \
+	tests/unit/test_fsm tests/unit/test_replay tests/unit/test_timer tests/unit/test_ratelimit \
+	tests/unit/test_score tests/unit/test_policy
+
+tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
+tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_fsm_LDADD = $(unit_ldadd)
+
+tests_unit_test_replay_SOURCES = tests/unit/test_replay.c
+tests_unit_test_replay_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_replay_LDADD = $(unit_ldadd)
+
+tests_unit_test_timer_SOURCES = tests/unit/test_timer.c
+tests_unit_test_timer_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_timer_LDADD = $(unit_ldadd)
+
+tests_unit_test_ratelimit_SOURCES = tests/unit/test_ratelimit.c
+tests_unit_test_ratelimit_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_ratelimit_LDADD = $(unit_ldadd)
+
+tests_unit_test_score_SOURCES = tests/unit/test_score.c
+tests_unit_test_score_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_score_LDADD = $(unit_ldadd)
+
+tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
+tests_unit_test_policy_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_policy_LDADD = $(unit_ldadd)
+
+if HAVE_CUNIT
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+else
+# Nothing tested is not "all tests passed".
+check-local:
+	@echo "make check: the unit tests need CUnit (Debian: libcunit1-dev); install it and configure again" >&2
+	@exit 1
+endif
+
+dist_check_SCRIPTS += \
+	tests/checks/check-core-symbols tests/checks/check-layout tests/checks/check-table-rows \
+	tests/checks/check-the-checks
+TESTS += $(dist_check_SCRIPTS)
