@@ -107,6 +107,7 @@ static void test_ratelimit_prefix_is_the_64_bits_of_an_ipv6_network(void)
 {
     uint8_t a[16], b[16];
     struct jump_path one = v6(1, 1), same = v6(1, 2), other = v6(2, 1);
+    same.ip[8] = 0x80; /* the first bit behind the network */
     jump_ratelimit_prefix(a, &one);
     jump_ratelimit_prefix(b, &same);
     CU_ASSERT_EQUAL(memcmp(a, b, 16), 0);

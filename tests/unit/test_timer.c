@@ -109,6 +109,12 @@ static void test_timer_agrees_with_a_scan_over_all_slots(void)
             }
         }
         wrong += jump_timer_first(&timer, &got) != earliest || got != least || timer.count != armed;
+        /* a wrong order deep in the heap shows itself at the top only much later, if ever */
+        for (uint32_t i = 1; i < timer.count; i++) {
+            uint32_t child = timer.heap[i], parent = timer.heap[(i - 1) / 2];
+            wrong += at[child] < at[parent] || (at[child] == at[parent] && child < parent);
+            wrong += timer.position[child] != i + 1;
+        }
     }
     CU_ASSERT_EQUAL(wrong, 0);
     CU_ASSERT_EQUAL(memory[SLOTS * 2], UINT64_C(0x5a5a5a5a5a5a5a5a));
