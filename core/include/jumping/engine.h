@@ -132,8 +132,8 @@ struct jump_input {
  *
  * @param in  borrowed until return
  * @param now boot-time ns, never earlier than in the previous call
- * @return 0; JUMP_ERR_TIME: now went backwards, nothing changed; JUMP_ERR_BUSY: drain the actions first, nothing
- *         changed; JUMP_ERR_FULL: session table full, the refusal is audited; JUMP_ERR_EXISTS, JUMP_ERR_UNKNOWN:
+ * @return 0; JUMP_ERR_TIME: now went backwards, nothing changed; JUMP_ERR_BUSY: drain the actions, then feed the
+ *         same input again (due timers may have run, nothing of the input was taken); JUMP_ERR_FULL: session table full, the refusal is audited; JUMP_ERR_EXISTS, JUMP_ERR_UNKNOWN:
  *         OPEN of a known, other inputs for an unknown session, nothing changed; JUMP_ERR_MALFORMED,
  *         JUMP_ERR_REFUSED: a datagram that changed nothing
  * @see docs/protocol.md, "What the server checks"
@@ -161,6 +161,7 @@ struct jump_action {
     struct jump_path path;
     uint64_t generation;
     bool first, voluntary, end_host;
+    bool last; /* DO_STORE: the session is over; the store may forget the record once it is written */
     enum jump_reason reason;
     uint64_t ticket, revision;
     struct jump_event event;

@@ -1,0 +1,911 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The client's side: begins BIRTH, probes its path, notices that it is bad or dead, and drives the recovery. It
+ * believes only what an authenticated server says about something that is outstanding (docs/protocol.md 6).
+ * The server decides where the session is bound; here is only the wish. Read next: engine.c, health.h.
+ */
+#include <string.h>
+
+#include "internal.h"
+
+#define LEAST_REQUEST_INTERVAL JUMP_MS(350)
+#define EAGER_FOR JUMP_MS(300000) /* REQUESTs are frequent for five minutes, */
+#define LAZY_REQUEST_INTERVAL JUMP_MS(2000) /* then every two seconds */
+#define LEAST_BACKOFF JUMP_MS(100)
+#define MOST_BACKOFF JUMP_MS(2000)
+#define BIRTH_BACKOFF JUMP_MS(200)
+#define COOKIE_FOR JUMP_MS(10000)
+#define LEAST_SWITCH_TIMEOUT JUMP_MS(2000)
+#define LEAST_FULL_TIMEOUT JUMP_MS(1000)
+#define FULL_SEQ (UINT64_C(1) << 63)      /* full-size and candidates' probes count apart from the binding's */
+#define CANDIDATE_SEQ (UINT64_C(1) << 62) /* then the transport's id in bits 48..55 */
+
+static jump_time earlier(jump_time a, jump_time b)
+{
+    return a < b ? a : b;
+}
+
+static jump_time later(jump_time a, jump_time b)
+{
+    return a > b ? a : b;
+}
+
+static struct jump_candidate_part *candidate_by_id(struct jump_engine *e, uint8_t transport)
+{
+    for (uint8_t i = 0; i < e->candidate_count; i++)
+        if (e->candidates[i].candidate.path.transport == transport)
+            return &e->candidates[i];
+    return NULL;
+}
+
+static void request(struct jump_engine *e, struct jump_session *s);
+
+/* --- probing the binding ------------------------------------------------------------------------------------ */
+
+static bool probing(const struct jump_session *s)
+{
+    return jump_session_bound(s);
+}
+
+static bool idle(const struct jump_engine *e, const struct jump_session *s)
+{
+    return s->mode == JUMP_MODE_ATTACHED && e->now - s->last_activity_at >= JUMP_IDLE;
+}
+
+/* How long until the next probe when all is well: idle sessions stretch it, so that a phone may sleep. */
+static jump_time next_interval(const struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    jump_time heartbeat = JUMP_MS(s->policy.heartbeat_interval_ms);
+    if (!idle(e, s))
+        c->interval_for = heartbeat;
+    else
+        c->interval_for = earlier(2 * later(c->interval_for, heartbeat), JUMP_MS(s->policy.idle_interval_ms));
+    return c->interval_for;
+}
+
+static void send_probe(struct jump_engine *e, struct jump_session *s, uint64_t seq, const struct jump_path *to,
+                       bool claims, jump_time interval, size_t len)
+{
+    jump_time slack = later(jump_health_rto(&s->health), interval / 2);
+    struct jump_body body = {
+        .seq = seq,
+        .sent_at = e->now,
+        .transport = to->transport,
+        .claims_binding = claims,
+        .generation = s->generation,
+        .received = s->u.client.received,
+        .next_within_ms = (uint32_t)((interval + slack) / JUMP_MS(1)),
+    };
+    jump_engine_send(e, s, JUMP_MSG_PROBE, &body, len, to, jump_engine_newest_key(s));
+}
+
+static void probe_binding(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    jump_time interval = next_interval(e, s);
+    c->newest_seq = jump_health_send(&s->health, e->now);
+    send_probe(e, s, c->newest_seq, &s->binding, true, interval, JUMP_PROBE_BYTES);
+    c->overdue_at = e->now + jump_health_rto(&s->health);
+    c->probe_at = e->now + interval;
+    if (c->unanswered_since == JUMP_NEVER)
+        c->unanswered_since = e->now;
+}
+
+/* Small probes can pass where full packets vanish: one of full size after each bind (model.md 5). */
+static void probe_full_size(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    c->full_seq = FULL_SEQ | s->generation;
+    c->full_due = e->now + later(4 * jump_health_rto(&s->health), LEAST_FULL_TIMEOUT);
+    send_probe(e, s, c->full_seq, &s->binding, true, JUMP_MS(s->policy.heartbeat_interval_ms), JUMP_PROBE_FULL_BYTES);
+}
+
+static void begin_probing(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    c->drops = 0;
+    c->unanswered_since = JUMP_NEVER;
+    c->unbound_seq = 0;
+    c->last_accept_at = e->now;
+    c->last_answer_at = e->now;
+    c->interval_for = 0;
+    s->health.used = 0; /* what was measured there says nothing about here */
+    s->health.bad_since = s->health.good_since = JUMP_NEVER;
+    probe_binding(e, s);
+    probe_full_size(e, s);
+}
+
+static void transport_dead(struct jump_engine *e, struct jump_session *s)
+{
+    enum jump_reason reason = s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND
+                                      ? JUMP_REASON_DEAD_TRANSPORT_RECOVERY
+                                      : JUMP_REASON_TRANSPORT_DEAD;
+    jump_engine_move(e, s, JUMP_EV_TRANSPORT_DEAD, reason);
+}
+
+/* The newest probe is overdue: the train goes on at RTO spacing, or the path is dead. */
+static void overdue(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    if (c->drops == 0)
+        c->drops_allowed = jump_score_drops(s->policy.max_consecutive_drops,
+                                            jump_health_loss_before(&s->health, jump_health_rto(&s->health) * 2, e->now));
+    c->drops++;
+    jump_health_overdue(&s->health);
+    if (c->drops >= c->drops_allowed)
+        transport_dead(e, s);
+    else
+        probe_binding(e, s);
+}
+
+/* Is the path volatile, or stable again? */
+static void judge(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    enum jump_reason reason = jump_health_judge(&s->health, &s->policy, jump_health_rto(&s->health), e->now);
+    bool troubled = c->drops > 0;
+    if (reason == JUMP_REASON_NONE && c->drops >= s->policy.max_consecutive_drops)
+        reason = JUMP_REASON_CONSECUTIVE_DROP_EXCEEDED;
+    if (reason == JUMP_REASON_NONE && c->unanswered_since != JUMP_NEVER &&
+        e->now - c->unanswered_since >= JUMP_MS(s->policy.heartbeat_volatile_ms))
+        reason = JUMP_REASON_HEARTBEAT_TIMEOUT;
+    if (s->mode == JUMP_MODE_ATTACHED && reason != JUMP_REASON_NONE)
+        jump_engine_move(e, s, JUMP_EV_INSTABILITY, reason);
+    else if ((s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND) && reason == JUMP_REASON_NONE &&
+             !troubled && s->health.good_since != JUMP_NEVER &&
+             e->now - later(s->health.good_since, s->moved_at) >= JUMP_MS(s->policy.stable_window_ms))
+        jump_engine_move(e, s, JUMP_EV_STABLE, JUMP_REASON_HEALTH_RECOVERED);
+}
+
+/* --- candidates and voluntary switches ---------------------------------------------------------------------- */
+
+static bool may_probe_candidates(const struct jump_engine *e, const struct jump_session *s)
+{
+    return (s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND) && e->candidate_count > 1;
+}
+
+static void probe_candidates(struct jump_engine *e, struct jump_session *s)
+{
+    for (uint8_t i = 0; i < e->candidate_count; i++) {
+        struct jump_candidate_part *p = &e->candidates[i];
+        const struct jump_path *path = &p->candidate.path;
+        if (path->transport == s->binding.transport || p->refused)
+            continue;
+        if (jump_health_waiting(&p->health, p->health.next_seq - 1)) {
+            jump_health_overdue(&p->health);
+            p->stable_since = JUMP_NEVER;
+        }
+        uint64_t seq = CANDIDATE_SEQ | (uint64_t)path->transport << 48 | jump_health_send(&p->health, e->now);
+        send_probe(e, s, seq, path, false, JUMP_MS(s->policy.heartbeat_interval_ms), JUMP_PROBE_BYTES);
+    }
+    s->u.client.candidate_probe_at = e->now + JUMP_MS(s->policy.heartbeat_interval_ms);
+}
+
+static void score_of(struct jump_score_input *in, const struct jump_health *h, const struct jump_session *s,
+                     jump_time stable_since, uint32_t priority, uint8_t id, jump_time now)
+{
+    in->loss_ppm = jump_health_loss(h, s->policy.loss_window_ms, jump_health_rto(h), now);
+    in->rtt_us = h->srtt_us;
+    in->stable_since = stable_since;
+    in->priority = priority;
+    in->id = id;
+    in->known = h->srtt_us != 0;
+}
+
+static struct jump_candidate_part *best_candidate(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_score_input current, best, in;
+    struct jump_candidate_part *found = NULL, *own = candidate_by_id(e, s->binding.transport);
+    score_of(&current, &s->health, s, s->health.good_since, own ? own->candidate.priority : 0, s->binding.transport,
+             e->now);
+    uint32_t margin = jump_score_margin(s->policy.hysteresis_margin,
+                                        s->volatile_at == JUMP_NEVER ? 0 : e->now - s->volatile_at,
+                                        JUMP_MS(s->policy.volatile_to_degraded_ms));
+    for (uint8_t i = 0; i < e->candidate_count; i++) {
+        struct jump_candidate_part *p = &e->candidates[i];
+        if (p->candidate.path.transport == s->binding.transport || p->refused || !p->known)
+            continue;
+        score_of(&in, &p->health, s, p->stable_since, p->candidate.priority, p->candidate.path.transport, e->now);
+        if (jump_score_better_by(&in, &current, margin) && (!found || jump_score_compare(&in, &best) < 0)) {
+            found = p;
+            best = in;
+        }
+    }
+    return found;
+}
+
+static void switch_denied(struct jump_engine *e, struct jump_session *s, enum jump_reason reason, jump_time retry_at)
+{
+    struct jump_client_part *c = &s->u.client;
+    bool said = c->denied_said && s->mode != JUMP_MODE_VOLATILE;
+    c->switch_retry_at = retry_at;
+    if (said)
+        return; /* T11 is an event, not a stream of them */
+    struct jump_event *event = jump_audit_reason(e, s, JUMP_EVENT_SWITCH_DENIED, reason);
+    event->fields |= JUMP_FIELD_RETRY | JUMP_FIELD_CANDIDATES;
+    event->retry_after_ms = retry_at == JUMP_NEVER ? 0 : (uint32_t)((retry_at - e->now) / JUMP_MS(1));
+    event->candidate_count = e->candidate_count;
+    c->denied_said = true;
+    jump_engine_move(e, s, JUMP_EV_SWITCH_DENIED, reason);
+}
+
+/* A candidate is better: T8 if the policy lets us. The rate is the server's to count (I4). */
+static void consider_switch(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    if (!may_probe_candidates(e, s) || e->now < c->switch_retry_at)
+        return;
+    struct jump_candidate_part *p = best_candidate(e, s);
+    if (!p)
+        return;
+    jump_time cool = c->last_accept_at + JUMP_MS(s->policy.switch_cooldown_ms);
+    if (s->policy.max_switches_per_min == 0 ||
+        !(s->policy.allowed_protocols & JUMP_PROTO_BIT(p->candidate.path.proto))) {
+        switch_denied(e, s, JUMP_REASON_POLICY_DENIED, JUMP_NEVER);
+    } else if (e->now < cool) {
+        switch_denied(e, s, JUMP_REASON_COOLDOWN_ACTIVE, cool);
+    } else {
+        c->next_candidate = (uint8_t)(p - e->candidates);
+        jump_engine_move(e, s, JUMP_EV_SWITCH_START, JUMP_REASON_LOSS_RECOVERY);
+    }
+}
+
+/* --- recovering --------------------------------------------------------------------------------------------- */
+
+static jump_time request_interval(const struct jump_engine *e, const struct jump_session *s)
+{
+    if (s->unbound_at != JUMP_NEVER && e->now - s->unbound_at >= EAGER_FOR)
+        return LAZY_REQUEST_INTERVAL;
+    return later(jump_health_rto(&s->health), LEAST_REQUEST_INTERVAL);
+}
+
+/* The candidate whose turn it is: bound, the one we want to switch to; unbound, all in turn. */
+static struct jump_candidate_part *candidate_in_turn(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    for (uint8_t i = 0; i < e->candidate_count; i++) {
+        uint8_t at = (uint8_t)((c->next_candidate + i) % e->candidate_count);
+        if (e->candidates[at].refused)
+            continue;
+        c->next_candidate = s->mode == JUMP_MODE_RECOVERING_BOUND ? at : (uint8_t)(at + 1);
+        return &e->candidates[at];
+    }
+    return NULL;
+}
+
+static void request(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    struct jump_candidate_part *p = candidate_in_turn(e, s);
+    c->send_at = e->now + request_interval(e, s);
+    if (!p)
+        return; /* no way out of this machine now: the host's next report brings one */
+    const struct jump_path *to = &p->candidate.path;
+    struct jump_body body = {
+        .attempt = s->attempt,
+        .state_version = c->server_version,
+        .generation = s->generation,
+        .why = c->why,
+        .voluntary = c->voluntary,
+        .transport = to->transport,
+        .protocol = to->proto,
+    };
+    c->request_sent_at = e->now;
+    jump_engine_send(e, s, JUMP_MSG_REATTACH_REQUEST, &body, JUMP_REQUEST_BYTES, to, jump_engine_newest_key(s));
+}
+
+static void begin_attempt(struct jump_engine *e, struct jump_session *s, enum jump_reason reason, bool voluntary)
+{
+    struct jump_client_part *c = &s->u.client;
+    s->attempt++;
+    c->why = (uint8_t)reason;
+    c->voluntary = voluntary;
+    c->proof_sent_at = JUMP_NEVER;
+    for (uint8_t i = 0; i < e->candidate_count; i++)
+        e->candidates[i].refused = false;
+    struct jump_event *event = jump_audit_reason(e, s, JUMP_EVENT_REATTACH_ATTEMPT, reason);
+    event->fields |= JUMP_FIELD_ATTEMPT | JUMP_FIELD_VOLUNTARY | JUMP_FIELD_CANDIDATES;
+    event->attempt = s->attempt;
+    event->voluntary = voluntary;
+    event->candidate_count = e->candidate_count;
+    request(e, s);
+}
+
+/* What a transition starts and stops on the client. Called inside the mutation, before the invariants' check. */
+void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_mode from, enum jump_reason reason)
+{
+    struct jump_client_part *c = &s->u.client;
+    enum jump_mode to = (enum jump_mode)s->mode;
+    switch (to) {
+    case JUMP_MODE_RECOVERING_UNBOUND:
+        if (from == JUMP_MODE_RECOVERING_BOUND) { /* T23: the same attempt, no longer by choice */
+            c->voluntary = false;
+            c->recovery_due = e->now + JUMP_MS(s->policy.recovery_window_ms);
+            if (c->switch_began_at + JUMP_MS(s->policy.recovery_window_ms) < c->recovery_due)
+                c->recovery_due = c->switch_began_at + JUMP_MS(s->policy.recovery_window_ms);
+            c->recovery_due = later(c->recovery_due, e->now + 1);
+            request(e, s);
+            break;
+        }
+        c->recovery_due = e->now + JUMP_MS(s->policy.recovery_window_ms);
+        c->next_candidate = 0;
+        begin_attempt(e, s, reason, false);
+        break;
+    case JUMP_MODE_RECOVERING_BOUND: { /* T8 */
+        jump_time rto = jump_health_rto(&s->health);
+        c->switch_began_at = e->now;
+        c->switch_due = e->now + later(8 * rto, LEAST_SWITCH_TIMEOUT);
+        begin_attempt(e, s, reason, true);
+        break;
+    }
+    case JUMP_MODE_DEGRADED_UNBOUND:
+        c->backoff_for = c->backoff_for == 0 ? LEAST_BACKOFF : earlier(2 * c->backoff_for, MOST_BACKOFF);
+        c->retry_at = later(c->retry_at, e->now + c->backoff_for);
+        break;
+    case JUMP_MODE_DEGRADED_BOUND:
+    case JUMP_MODE_VOLATILE:
+        c->candidate_probe_at = e->now;
+        break;
+    case JUMP_MODE_ATTACHED:
+        c->backoff_for = 0;
+        c->denied_said = false;
+        c->switch_retry_at = 0;
+        c->retry_at = 0;
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- BIRTH -------------------------------------------------------------------------------------------------- */
+
+static void send_birth(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    const struct jump_policy *own = &e->config.policy;
+    struct jump_body body = {
+        .version_least = JUMP_WIRE_VERSION,
+        .version_most = JUMP_WIRE_VERSION,
+        .want_lifetime_ms = own->max_lifetime_ms,
+        .want_ttl_ms = own->transport_lost_ttl_ms,
+        .want_window_ms = own->recovery_window_ms,
+    };
+    c->birth_sent_at = e->now;
+    c->backoff_for = c->backoff_for == 0 ? BIRTH_BACKOFF : earlier(2 * c->backoff_for, MOST_BACKOFF);
+    c->send_at = e->now + c->backoff_for;
+    jump_engine_send(e, s, JUMP_MSG_BIRTH, &body, JUMP_BIRTH_BYTES, &s->birth_path, 0);
+}
+
+int jump_client_open(struct jump_engine *e, const struct jump_input *in)
+{
+    struct jump_id id;
+    jump_keys_session_id(&id, e->config.host_kind, in->secret);
+    if (jump_table_by_id(&e->table, &id) || jump_table_by_host(&e->table, in->host))
+        return JUMP_ERR_EXISTS;
+    struct jump_session *s = jump_table_add(&e->table, &id, in->host, false, e->now);
+    if (!s) {
+        jump_audit_reason(e, NULL, JUMP_EVENT_SESSION_TERMINATED, JUMP_REASON_SESSION_TABLE_FULL);
+        return JUMP_ERR_FULL;
+    }
+    struct jump_client_part *c = &s->u.client;
+    s->policy = e->config.policy;
+    s->birth_path = in->path;
+    c->send_at = c->unanswered_since = c->recovery_due = JUMP_NEVER;
+    c->outstanding_from = 1;
+    jump_engine_take_epoch(s, in->secret, e->now);
+    struct jump_candidate_part *known = candidate_by_id(e, in->path.transport);
+    if (!known || memcmp(&known->candidate.path, &in->path, sizeof in->path) != 0) { /* another server, or the first */
+        memset(&e->candidates[0], 0, sizeof e->candidates[0]);
+        e->candidates[0].candidate.path = in->path;
+        jump_health_init(&e->candidates[0].health, e->now);
+        e->candidate_count = 1;
+    }
+    jump_engine_arm(e, s);
+    return 0;
+}
+
+void jump_client_announced(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    if (s->mode != JUMP_MODE_BIRTH || c->announced)
+        return;
+    c->announced = true;
+    s->born_at = e->now;
+    s->birth_due = e->now + JUMP_MS(s->policy.birth_window_ms);
+    send_birth(e, s);
+}
+
+static int on_birth_offer(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    if (s->mode != JUMP_MODE_BIRTH || m->body.version_least > JUMP_WIRE_VERSION ||
+        m->body.version_most < JUMP_WIRE_VERSION)
+        return JUMP_ERR_REFUSED;
+    jump_client_announced(e, s);
+    return 0;
+}
+
+static int on_birth_ack(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    if (s->mode != JUMP_MODE_BIRTH || !c->announced || m->body.version_chosen != JUMP_WIRE_VERSION ||
+        m->body.state_version != 1 || m->body.generation != 1 || jump_policy_valid(&m->body.policy) != 0)
+        return JUMP_ERR_REFUSED;
+    s->policy = m->body.policy;
+    memcpy(c->reset_key, m->body.reset_key, sizeof c->reset_key);
+    c->boot = m->body.boot;
+    c->server_version = m->body.state_version;
+    memcpy(c->observed_ip, m->body.observed_ip, sizeof c->observed_ip);
+    c->observed_port = m->body.observed_port;
+    jump_health_rtt(&s->health, later(e->now - c->birth_sent_at, 1));
+    c->send_at = JUMP_NEVER;
+    c->backoff_for = 0;
+    s->birth_due = JUMP_NEVER;
+    s->last_activity_at = e->now;
+    jump_engine_bind(e, s, &s->birth_path, 1, JUMP_EV_ATTACH_OK, JUMP_REASON_ATTACHED_TO_TRANSPORT, false);
+    if (jump_session_live(s))
+        begin_probing(e, s);
+    return 0;
+}
+
+/* --- what the server says ----------------------------------------------------------------------------------- */
+
+/* A candidate's probe came back: it is measured. */
+static int on_candidate_ack(struct jump_engine *e, const struct jump_message *m)
+{
+    struct jump_candidate_part *p = candidate_by_id(e, (uint8_t)(m->body.seq >> 48 & 0xff));
+    jump_time sent_at;
+    if (!p || !jump_health_answer(&p->health, &sent_at, m->body.seq & 0xffffffffffffu, e->now))
+        return JUMP_ERR_REFUSED;
+    p->known = true;
+    if (p->stable_since == JUMP_NEVER || p->stable_since == 0)
+        p->stable_since = e->now;
+    return 0;
+}
+
+static int on_probe_ack(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    jump_time sent_at;
+    if (m->body.seq & FULL_SEQ) {
+        if (c->full_seq != m->body.seq)
+            return JUMP_ERR_REFUSED;
+        c->full_seq = 0;
+    } else if (m->body.seq & CANDIDATE_SEQ) {
+        int result = on_candidate_ack(e, m);
+        if (result != 0)
+            return result;
+    } else {
+        if (!jump_health_answer(&s->health, &sent_at, m->body.seq, e->now))
+            return JUMP_ERR_REFUSED;
+        c->received++;
+        if (probing(s) && sent_at + JUMP_MS(1) > c->last_accept_at) { /* it says something about this binding */
+            c->drops = 0;
+            c->last_answer_at = e->now;
+            if (m->body.seq >= c->unbound_seq)
+                c->unbound_seq = 0; /* the real path got its answer; the other was a racer's copy */
+            if (m->body.seq == c->newest_seq) {
+                c->unanswered_since = JUMP_NEVER;
+                c->overdue_at = JUMP_NEVER;
+            } else {
+                c->unanswered_since = c->unanswered_since == JUMP_NEVER ? JUMP_NEVER : e->now;
+            }
+        }
+    }
+    if (m->body.state_version > c->server_version)
+        c->server_version = m->body.state_version;
+    return 0;
+}
+
+/* Somebody else's copy of our probe may have made the server say this: the probe's own answer has one RTO to come. */
+static int on_path_unbound(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    if (!probing(s) || !jump_health_waiting(&s->health, m->body.seq))
+        return JUMP_ERR_REFUSED;
+    uint32_t at_ms = s->health.at_ms[m->body.seq % JUMP_HEALTH_PROBES];
+    jump_time sent_at = s->health.since + JUMP_MS(at_ms);
+    if (sent_at + JUMP_MS(1) <= c->last_accept_at)
+        return JUMP_ERR_REFUSED; /* sent on an earlier binding */
+    if (c->unbound_seq == 0) {
+        c->unbound_seq = m->body.seq;
+        c->unbound_due = later(sent_at + jump_health_rto(&s->health), e->now);
+    }
+    if (m->body.state_version > c->server_version)
+        c->server_version = m->body.state_version;
+    return 0;
+}
+
+static bool recovering(const struct jump_session *s)
+{
+    return s->mode == JUMP_MODE_RECOVERING_BOUND || s->mode == JUMP_MODE_RECOVERING_UNBOUND;
+}
+
+static int on_challenge(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    struct jump_candidate_part *p = candidate_by_id(e, m->from.transport);
+    if (!recovering(s) || m->body.attempt != s->attempt || !p || p->refused)
+        return JUMP_ERR_REFUSED;
+    if (c->proof_sent_at != JUMP_NEVER && c->proof_candidate != m->from.transport &&
+        e->now - c->proof_sent_at < jump_health_rto(&s->health))
+        return JUMP_ERR_REFUSED; /* one proof is on its way; a second one elsewhere would switch twice */
+    if (c->proof_sent_at == JUMP_NEVER)
+        jump_health_rtt(&s->health, later(e->now - c->request_sent_at, 1));
+    if (m->body.state_version > c->server_version)
+        c->server_version = m->body.state_version;
+    struct jump_body body = {
+        .attempt = s->attempt,
+        .generation = s->generation,
+        .why = c->why,
+        .voluntary = c->voluntary,
+        .transport = p->candidate.path.transport,
+        .protocol = p->candidate.path.proto,
+        .nat_seen = memcmp(m->body.observed_ip, c->observed_ip, sizeof c->observed_ip) != 0 ||
+                    m->body.observed_port != c->observed_port,
+    };
+    memcpy(body.challenge, m->body.challenge, sizeof body.challenge);
+    c->proof_sent_at = e->now;
+    c->proof_candidate = m->from.transport;
+    c->send_at = e->now + request_interval(e, s);
+    jump_engine_send(e, s, JUMP_MSG_REATTACH_PROOF, &body, JUMP_PROOF_BYTES, &p->candidate.path, m->key);
+    return 0;
+}
+
+static int on_accept(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    struct jump_candidate_part *p = candidate_by_id(e, m->from.transport);
+    if (!recovering(s) || m->body.attempt != s->attempt || c->proof_sent_at == JUMP_NEVER || !p ||
+        m->body.generation < s->generation)
+        return JUMP_ERR_REFUSED;
+    bool voluntary = c->voluntary;
+    c->server_version = m->body.state_version;
+    c->cookie_until = 0;
+    c->send_at = JUMP_NEVER;
+    c->recovery_due = JUMP_NEVER;
+    memcpy(c->observed_ip, m->body.observed_ip, sizeof c->observed_ip);
+    c->observed_port = m->body.observed_port;
+    struct jump_event *event = jump_audit_reason(e, s, JUMP_EVENT_REATTACH_RESULT, JUMP_REASON_REATTACH_SUCCESS);
+    event->fields |= JUMP_FIELD_ATTEMPT | JUMP_FIELD_VOLUNTARY;
+    event->attempt = s->attempt;
+    event->voluntary = voluntary;
+    struct jump_path path = p->candidate.path;
+    jump_engine_bind(e, s, &path, m->body.generation, JUMP_EV_REATTACH_VALID, JUMP_REASON_REATTACH_SUCCESS, voluntary);
+    if (jump_session_live(s))
+        begin_probing(e, s);
+    return 0;
+}
+
+static bool other_candidate_left(struct jump_engine *e, uint8_t refused)
+{
+    struct jump_candidate_part *p = candidate_by_id(e, refused);
+    if (p)
+        p->refused = true;
+    for (uint8_t i = 0; i < e->candidate_count; i++)
+        if (!e->candidates[i].refused)
+            return true;
+    return false;
+}
+
+static int on_deny(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    enum jump_reason reason = (enum jump_reason)m->body.reason;
+    if (!recovering(s) || m->body.attempt != s->attempt)
+        return JUMP_ERR_REFUSED;
+    const struct jump_row *row = jump_fsm_row((enum jump_mode)s->mode, JUMP_EV_REATTACH_DENIED, JUMP_CLIENT);
+    if (!jump_fsm_reason_fits(row, reason))
+        return JUMP_ERR_REFUSED;
+    bool news = c->server_version != m->body.state_version;
+    c->server_version = m->body.state_version;
+    if (reason == JUMP_REASON_STALE_STATE_VERSION) { /* not a denial: the current values, and at once again */
+        if (news)
+            request(e, s); /* else the usual interval: a server that was rolled back must not make us spin */
+        return 0;
+    }
+    struct jump_event *event = jump_audit_reason(e, s, JUMP_EVENT_REATTACH_RESULT, reason);
+    event->fields |= JUMP_FIELD_ATTEMPT | JUMP_FIELD_RETRY;
+    event->attempt = s->attempt;
+    event->retry_after_ms = m->body.retry_after_ms;
+    if (reason == JUMP_REASON_INVALID_TRANSPORT_CANDIDATE && other_candidate_left(e, m->from.transport)) {
+        request(e, s);
+        return 0;
+    }
+    c->retry_at = c->switch_retry_at = e->now + JUMP_MS(m->body.retry_after_ms);
+    c->send_at = c->recovery_due = JUMP_NEVER;
+    jump_engine_move(e, s, JUMP_EV_REATTACH_DENIED, reason);
+    return 0;
+}
+
+static int on_terminate(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_body body = { .reason = m->body.reason, .state_version = m->body.state_version };
+    jump_engine_send(e, s, JUMP_MSG_TERMINATE_ACK, &body, jump_wire_length(JUMP_MSG_TERMINATE_ACK), &m->from, m->key);
+    jump_engine_end(e, s, JUMP_EV_TERMINATE, JUMP_REASON_PEER_TERMINATED);
+    return 0;
+}
+
+/* --- unauthenticated advice --------------------------------------------------------------------------------- */
+
+static bool outstanding(const struct jump_engine *e, const struct jump_session *s, const struct jump_message *m)
+{
+    return memcmp(m->header.process, e->process, sizeof e->process) == 0 &&
+           m->header.counter >= s->u.client.outstanding_from && m->header.counter <= s->send_counter;
+}
+
+/* Under load the server wants to see that we own our address. Taken once for a request. */
+static int on_cookie(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    if (!outstanding(e, s, m) || m->header.counter <= c->cookie_counter)
+        return JUMP_ERR_REFUSED;
+    c->cookie_counter = m->header.counter;
+    memcpy(c->cookie, m->header.cookie, sizeof c->cookie);
+    c->cookie_until = e->now + COOKIE_FOR;
+    if (recovering(s))
+        request(e, s);
+    else if (probing(s) && m->header.counter == s->send_counter)
+        probe_binding(e, s);
+    return 0;
+}
+
+/* The server has restarted and does not know us: at once a new BIRTH, instead of waiting a window out. */
+static int on_reset(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+{
+    struct jump_client_part *c = &s->u.client;
+    const uint8_t *body = m->bytes + JUMP_HEADER_BYTES;
+    uint8_t mac[JUMP_RESET_MAC_BYTES];
+    uint64_t boot = 0;
+    if (s->mode == JUMP_MODE_BIRTH || !outstanding(e, s, m))
+        return JUMP_ERR_REFUSED;
+    for (int i = 0; i < 8; i++)
+        boot = boot << 8 | body[i];
+    jump_seal_reset(mac, c->reset_key, boot, m->bytes + JUMP_AT_NONCE);
+    bool genuine = jump_keys_equal(mac, body + 8, sizeof mac);
+    jump_keys_wipe(mac, sizeof mac);
+    if (!genuine || boot <= c->boot)
+        return JUMP_ERR_REFUSED;
+    e->stats.resets++;
+    jump_engine_end(e, s, JUMP_EV_TERMINATE, JUMP_REASON_UNKNOWN_SESSION);
+    return 0;
+}
+
+/* --- the client's order of checks --------------------------------------------------------------------------- */
+
+static int on_sealed(struct jump_engine *e, struct jump_session *s, struct jump_message *m)
+{
+    switch (m->header.type) {
+    case JUMP_MSG_BIRTH_OFFER:
+        return on_birth_offer(e, s, m);
+    case JUMP_MSG_BIRTH_ACK:
+        return on_birth_ack(e, s, m);
+    case JUMP_MSG_PROBE_ACK:
+        return on_probe_ack(e, s, m);
+    case JUMP_MSG_PATH_UNBOUND:
+        return on_path_unbound(e, s, m);
+    case JUMP_MSG_REATTACH_CHALLENGE:
+        return on_challenge(e, s, m);
+    case JUMP_MSG_REATTACH_ACCEPT:
+        return on_accept(e, s, m);
+    case JUMP_MSG_REATTACH_DENY:
+        return on_deny(e, s, m);
+    case JUMP_MSG_TERMINATE:
+        return on_terminate(e, s, m);
+    default:
+        return JUMP_ERR_REFUSED; /* TERMINATE_ACK: our session is gone by then */
+    }
+}
+
+int jump_client_datagram(struct jump_engine *e, struct jump_message *m)
+{
+    struct jump_session *s = jump_table_by_id(&e->table, &m->header.session_id);
+    int result;
+    if (!s || !jump_session_live(s)) {
+        e->stats.unknown_session++;
+        return JUMP_ERR_REFUSED;
+    }
+    if (m->header.type == JUMP_MSG_COOKIE || m->header.type == JUMP_MSG_RESET) {
+        result = m->header.type == JUMP_MSG_COOKIE ? on_cookie(e, s, m) : on_reset(e, s, m);
+        if (result != 0)
+            e->stats.denied++;
+    } else {
+        result = jump_engine_open(e, s, m);
+        if (result != 0) {
+            e->stats.bad_proof++;
+            jump_audit_security(e, s, JUMP_EVENT_VALIDATION_FAILED, JUMP_REASON_BAD_PROOF, &m->from);
+            return result;
+        }
+        if (!jump_replay_fresh(&s->replay, m->header.counter)) {
+            e->stats.replayed++;
+            jump_audit_security(e, s, JUMP_EVENT_REPLAY_DETECTED, JUMP_REASON_REPLAY_DETECTED, &m->from);
+            return JUMP_ERR_REFUSED;
+        }
+        uint64_t counter = m->header.counter;
+        uint64_t sent_before = s->send_counter;
+        result = on_sealed(e, s, m);
+        if (result == 0 && jump_session_live(s)) {
+            jump_replay_commit(&s->replay, counter);
+            s->u.client.outstanding_from = sent_before + 1;
+            jump_engine_keys_seen(e, s, m);
+        }
+    }
+    if (jump_session_live(s)) {
+        if (result == 0)
+            judge(e, s);
+        if (jump_session_live(s))
+            consider_switch(e, s);
+        if (jump_session_live(s))
+            jump_engine_arm(e, s);
+    }
+    return result;
+}
+
+/* --- what the host says ------------------------------------------------------------------------------------- */
+
+void jump_client_activity(struct jump_engine *e, struct jump_session *s, const struct jump_input *in)
+{
+    struct jump_client_part *c = &s->u.client;
+    bool was_idle = e->now - s->last_activity_at >= JUMP_IDLE;
+    s->last_activity_at = e->now;
+    if (!was_idle || !probing(s))
+        return;
+    if (in->sent)
+        probe_binding(e, s); /* the first data after idleness: does the path still live? */
+    else
+        c->probe_at = earlier(c->probe_at, e->now + JUMP_MS(s->policy.heartbeat_interval_ms));
+}
+
+void jump_client_advice(struct jump_engine *e, struct jump_session *s)
+{
+    /* ICMP can be forged: a probe now, and its RTO decides. Not while one is out already. */
+    if (probing(s) && s->u.client.overdue_at == JUMP_NEVER)
+        probe_binding(e, s);
+}
+
+void jump_client_epoch(struct jump_engine *e, struct jump_session *s)
+{
+    if (probing(s))
+        probe_binding(e, s); /* tells the server which keys we hold */
+}
+
+static bool is_lost(const struct jump_input *in, uint8_t transport)
+{
+    for (size_t i = 0; i < JUMP_MAX_CANDIDATES && in->lost[i] != 0; i++)
+        if (in->lost[i] == transport)
+            return true;
+    return false;
+}
+
+/* The list replaces the former; what was measured of a path that stays is kept. */
+static void take_candidates(struct jump_engine *e, const struct jump_input *in)
+{
+    struct jump_candidate_part next[JUMP_MAX_CANDIDATES];
+    uint8_t count = 0;
+    for (size_t i = 0; i < in->candidates_len && count < e->config.policy.max_candidates; i++) {
+        const struct jump_path *path = &in->candidates[i].path;
+        if (is_lost(in, path->transport))
+            continue;
+        struct jump_candidate_part *old = candidate_by_id(e, path->transport);
+        if (old && memcmp(&old->candidate.path, path, sizeof *path) == 0) {
+            next[count] = *old;
+        } else {
+            memset(&next[count], 0, sizeof next[count]);
+            jump_health_init(&next[count].health, e->now);
+            next[count].stable_since = JUMP_NEVER;
+        }
+        next[count++].candidate = in->candidates[i];
+    }
+    memcpy(e->candidates, next, count * sizeof next[0]);
+    e->candidate_count = count;
+}
+
+void jump_client_candidates(struct jump_engine *e, const struct jump_input *in)
+{
+    take_candidates(e, in);
+    for (uint32_t slot = 0; slot < e->table.capacity; slot++) {
+        struct jump_session *s = jump_table_slot(&e->table, slot);
+        if (!s || !jump_session_live(s) || !jump_engine_has_room(e))
+            continue;
+        struct jump_client_part *c = &s->u.client;
+        if (s->mode == JUMP_MODE_DEGRADED_UNBOUND) {
+            if (e->candidate_count > 0)
+                jump_engine_move(e, s, JUMP_EV_RETRY_DUE, JUMP_REASON_RECOVERY_RETRY);
+        } else if (s->mode == JUMP_MODE_RECOVERING_UNBOUND) {
+            c->next_candidate = 0;
+            request(e, s);
+        } else if (probing(s)) {
+            const struct jump_candidate_part *own = candidate_by_id(e, s->binding.transport);
+            if (!own || memcmp(&own->candidate.path, &s->binding, sizeof s->binding) != 0)
+                transport_dead(e, s); /* the system already knows: no timer is waited for */
+            else
+                jump_client_advice(e, s);
+        }
+        if (jump_session_live(s))
+            jump_engine_arm(e, s);
+    }
+}
+
+/* --- time --------------------------------------------------------------------------------------------------- */
+
+jump_time jump_client_deadline(const struct jump_engine *e, const struct jump_session *s)
+{
+    const struct jump_client_part *c = &s->u.client;
+    jump_time at = JUMP_NEVER;
+    if (s->mode == JUMP_MODE_BIRTH)
+        return earlier(s->birth_due, c->send_at);
+    if (recovering(s))
+        at = earlier(at, e->candidate_count > 0 ? c->send_at : JUMP_NEVER);
+    if (s->mode == JUMP_MODE_RECOVERING_UNBOUND)
+        at = earlier(at, c->recovery_due);
+    if (s->mode == JUMP_MODE_RECOVERING_BOUND)
+        at = earlier(at, c->switch_due);
+    if (s->mode == JUMP_MODE_DEGRADED_UNBOUND)
+        at = earlier(at, c->retry_at);
+    if (!probing(s))
+        return at;
+    at = earlier(at, earlier(c->probe_at, c->overdue_at));
+    if (c->unbound_seq != 0)
+        at = earlier(at, c->unbound_due);
+    if (c->full_seq != 0)
+        at = earlier(at, c->full_due);
+    if (s->mode == JUMP_MODE_VOLATILE)
+        at = earlier(at, s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms));
+    if (s->mode == JUMP_MODE_ATTACHED && c->unanswered_since != JUMP_NEVER)
+        at = earlier(at, c->unanswered_since + JUMP_MS(s->policy.heartbeat_volatile_ms));
+    if (may_probe_candidates(e, s))
+        at = earlier(at, c->candidate_probe_at);
+    return at;
+}
+
+static void full_size_lost(struct jump_engine *e, struct jump_session *s)
+{
+    s->u.client.full_seq = 0;
+    struct jump_event *event = jump_audit_emit(e, s, JUMP_EVENT_PATH_MTU_SUSPECT);
+    event->fields |= JUMP_FIELD_NEW_TRANSPORT | JUMP_FIELD_LOSS;
+    event->new_transport = s->binding;
+    event->loss_ppm = s->health.loss_ppm;
+}
+
+/* In the order of model.md 3. Each may end or move the session; then the rest waits for its next turn. */
+void jump_client_due(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    uint64_t version = s->version;
+    if (s->mode == JUMP_MODE_BIRTH) {
+        if (e->now >= c->send_at)
+            send_birth(e, s);
+        return;
+    }
+    if (probing(s) && c->unbound_seq != 0 && e->now >= c->unbound_due)
+        transport_dead(e, s);
+    else if (probing(s) && e->now >= c->overdue_at)
+        overdue(e, s);
+    if (!jump_session_live(s) || s->version != version)
+        return;
+    if (s->mode == JUMP_MODE_RECOVERING_BOUND && e->now >= c->switch_due) {
+        c->send_at = JUMP_NEVER;
+        c->switch_retry_at = e->now + JUMP_MS(s->policy.switch_cooldown_ms);
+        jump_engine_move(e, s, JUMP_EV_SWITCH_TIMEOUT, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED);
+    } else if (s->mode == JUMP_MODE_VOLATILE &&
+               e->now >= s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms)) {
+        jump_engine_move(e, s, JUMP_EV_VOLATILE_TIMEOUT, JUMP_REASON_VOLATILE_PERSISTED);
+    } else if (s->mode == JUMP_MODE_DEGRADED_UNBOUND && e->now >= c->retry_at) {
+        jump_engine_move(e, s, JUMP_EV_RETRY_DUE, JUMP_REASON_RECOVERY_RETRY);
+    }
+    if (!jump_session_live(s) || s->version != version)
+        return;
+    if (recovering(s) && e->now >= c->send_at)
+        request(e, s);
+    if (probing(s)) {
+        if (e->now >= c->probe_at)
+            probe_binding(e, s);
+        if (c->full_seq != 0 && e->now >= c->full_due)
+            full_size_lost(e, s);
+        if (may_probe_candidates(e, s) && e->now >= c->candidate_probe_at)
+            probe_candidates(e, s);
+        judge(e, s);
+        if (jump_session_live(s))
+            consider_switch(e, s);
+    }
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The engine's own state and what engine.c, client.c and server.c lend each other. engine.c owns the main path,
+ * the queue of actions and the one mutation function; client.c and server.c own their role's messages and timers.
+ */
+#ifndef JUMP_INTERNAL_H
+#define JUMP_INTERNAL_H
+
+#include "ratelimit.h"
+#include "score.h"
+#include "seal.h"
+#include "session.h"
+#include "table.h"
+#include "timer.h"
+
+#define JUMP_ACTIONS 64u       /* the queue; drained after every input */
+#define JUMP_ACTIONS_ROOM 24u  /* the most that one session's input or timer may ask for */
+#define JUMP_IDLE JUMP_MS(10000) /* no data either way for this long: idle (model.md 5) */
+
+/** What is kept of a session that ended in this boot: its client is answered with an authenticated TERMINATE. */
+struct jump_tombstone {
+    struct jump_id id;
+    struct jump_keys keys;
+    uint64_t send_counter, version;
+    struct jump_replay replay;
+    uint64_t words[2]; /* a window of 128, whatever the session had */
+    uint32_t next;     /* chain */
+    uint8_t reason;
+    bool used;
+};
+
+/** A client's candidate with its measurements; shared by the sessions of one engine, as the paths are. */
+struct jump_candidate_part {
+    struct jump_candidate candidate;
+    struct jump_health health;
+    jump_time stable_since;
+    bool known, refused;
+};
+
+struct jump_engine {
+    struct jump_config config;
+    jump_time now;
+    struct jump_table table;
+    struct jump_timer timer;
+    struct jump_stats stats;
+    uint8_t process[JUMP_PROCESS_BYTES];
+    uint8_t hash_key[16], challenge_key[JUMP_SECRET_BYTES], cookie_key[JUMP_SECRET_BYTES];
+
+    struct jump_action *actions;
+    uint32_t actions_head, actions_count;
+    struct jump_event spare_event; /* where an event goes that found no room */
+
+    /* server */
+    struct jump_ratelimit *ratelimit;
+    struct jump_bucket with_cookie, cookies, resets, security;
+    struct jump_tombstone *tombstones;
+    uint32_t tombstone_count, tombstone_at, tombstone_buckets, *tombstones_by_id;
+    uint64_t boot;       /* starts x 2^32 + tombstones overwritten since */
+    uint32_t ticket_serial;
+
+    /* client */
+    struct jump_candidate_part candidates[JUMP_MAX_CANDIDATES];
+    uint8_t candidate_count;
+};
+
+/** A datagram that has been read, and for sealed types opened. */
+struct jump_message {
+    struct jump_header header;
+    struct jump_body body;
+    struct jump_path from;
+    const uint8_t *bytes;
+    size_t len;
+    uint8_t key; /* which of the session's epochs opened it */
+};
+
+/* engine.c: the queue */
+struct jump_action *jump_engine_push(struct jump_engine *e, enum jump_action_kind kind, const struct jump_session *s);
+bool jump_engine_has_room(const struct jump_engine *e);
+
+/* engine.c: the one mutation function and what belongs to it */
+
+/**
+ * Take one transition: looks the row up, changes mode, version and the instants that belong to it, emits the event,
+ * checks the invariants. Everything else that changes with it must have been set before.
+ *
+ * @return false: the row does not exist for this role, or changes nothing
+ */
+bool jump_engine_move(struct jump_engine *e, struct jump_session *s, enum jump_fsm_event event,
+                      enum jump_reason reason);
+
+/** Take a terminating transition and everything that follows: peer told, tombstone, host told, slot given back. */
+void jump_engine_end(struct jump_engine *e, struct jump_session *s, enum jump_fsm_event event,
+                     enum jump_reason reason);
+
+/** The binding moves: T1 or T12 with `path`; emits, tells the adapter. `generation` becomes the session's. */
+void jump_engine_bind(struct jump_engine *e, struct jump_session *s, const struct jump_path *path,
+                      uint64_t generation, enum jump_fsm_event event, enum jump_reason reason, bool voluntary);
+
+/** Set the session's timer from what it waits for. */
+void jump_engine_arm(struct jump_engine *e, struct jump_session *s);
+
+/* engine.c: sending and keys */
+void jump_engine_send(struct jump_engine *e, struct jump_session *s, uint8_t type, struct jump_body *body, size_t len,
+                      const struct jump_path *to, uint8_t key);
+uint8_t jump_engine_newest_key(const struct jump_session *s);
+int jump_engine_open(struct jump_engine *e, struct jump_session *s, struct jump_message *m);
+void jump_engine_keys_seen(struct jump_engine *e, struct jump_session *s, const struct jump_message *m);
+void jump_engine_take_epoch(struct jump_session *s, const uint8_t *secret, jump_time now);
+
+/* audit.c: events as records; the returned record is filled with what every event has */
+struct jump_event *jump_audit_emit(struct jump_engine *e, const struct jump_session *s, enum jump_event_kind kind);
+struct jump_event *jump_audit_reason(struct jump_engine *e, const struct jump_session *s, enum jump_event_kind kind,
+                                     enum jump_reason reason);
+/** Security events, at most 20 a second: what is left out is counted and reported. May return NULL. */
+struct jump_event *jump_audit_security(struct jump_engine *e, const struct jump_session *s, enum jump_event_kind kind,
+                                       enum jump_reason reason, const struct jump_path *from);
+
+/* client.c */
+int jump_client_datagram(struct jump_engine *e, struct jump_message *m);
+int jump_client_open(struct jump_engine *e, const struct jump_input *in);
+void jump_client_announced(struct jump_engine *e, struct jump_session *s);
+void jump_client_candidates(struct jump_engine *e, const struct jump_input *in);
+void jump_client_advice(struct jump_engine *e, struct jump_session *s);
+void jump_client_activity(struct jump_engine *e, struct jump_session *s, const struct jump_input *in);
+void jump_client_epoch(struct jump_engine *e, struct jump_session *s);
+void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_mode from, enum jump_reason reason);
+void jump_client_due(struct jump_engine *e, struct jump_session *s);
+jump_time jump_client_deadline(const struct jump_engine *e, const struct jump_session *s);
+
+/* server.c */
+int jump_server_datagram(struct jump_engine *e, struct jump_message *m);
+int jump_server_open(struct jump_engine *e, const struct jump_input *in);
+int jump_server_maybe_new(struct jump_engine *e, struct jump_session *s, const struct jump_input *in);
+int jump_server_store(struct jump_engine *e, const struct jump_input *in);
+void jump_server_activity(struct jump_engine *e, struct jump_session *s, const struct jump_input *in);
+void jump_server_follow(struct jump_engine *e, struct jump_session *s);
+void jump_server_last_write(struct jump_engine *e, struct jump_session *s);
+void jump_server_bury(struct jump_engine *e, struct jump_session *s);
+void jump_server_drop_twin(struct jump_engine *e, struct jump_session *s);
+bool jump_server_due(struct jump_engine *e, struct jump_session *s);
+jump_time jump_server_deadline(const struct jump_engine *e, const struct jump_session *s);
+
+#endif
