@@ -18,6 +18,8 @@ from .run import Fault, command, now_ns, poll_until, wait_until
 
 SERVER = '203.0.113.2'
 ROUTER = '203.0.113.1'
+_ROUTER_MAC = '02:00:00:00:00:01'
+_SERVER_MAC = '02:00:00:00:00:02'
 # The one port of the router's own address that is not dropped: the attacker of captured-packet.
 ATTACKER_PORT = 5555
 
@@ -160,8 +162,12 @@ class Network:
             self._veth(self.router, 'wan', between, 'near')
             self._veth(self.server, 'eth0', between, 'far')
             wire = Wire(self.run, self.label, between, 'near', 'far', [f'delay={delay_ms}'])
-        self._ip(self.router, f'addr add {ROUTER}/24 dev wan')
-        self._ip(self.server, f'addr add {SERVER}/24 dev eth0')
+        # Fixed neighbours: a hole is far away in the world, and must not take ARP with it here. Both ends
+        # would queue packets for it meanwhile, and wait up to a second for it when the path is back.
+        self._ip(self.router, f'link set wan address {_ROUTER_MAC}', f'addr add {ROUTER}/24 dev wan',
+                 f'neigh replace {SERVER} lladdr {_SERVER_MAC} dev wan nud permanent')
+        self._ip(self.server, f'link set eth0 address {_SERVER_MAC}', f'addr add {SERVER}/24 dev eth0',
+                 f'neigh replace {ROUTER} lladdr {_ROUTER_MAC} dev eth0 nud permanent')
         return wire
 
     def _add_client(self, index, uplinks):
