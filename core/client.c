@@ -16,240 +16,6 @@
 #define BIRTH_BACKOFF JUMP_MS(200)
 #define COOKIE_FOR JUMP_MS(10000)
 #define LEAST_SWITCH_TIMEOUT JUMP_MS(2000)
-#define LEAST_FULL_TIMEOUT JUMP_MS(1000)
-#define FULL_SEQ (UINT64_C(1) << 63)      /* full-size and candidates' probes count apart from the binding's */
-#define CANDIDATE_SEQ (UINT64_C(1) << 62) /* then the transport's id in bits 48..55 */
-
-static jump_time earlier(jump_time a, jump_time b)
-{
-    return a < b ? a : b;
-}
-
-static jump_time later(jump_time a, jump_time b)
-{
-    return a > b ? a : b;
-}
-
-static struct jump_candidate_part *candidate_by_id(struct jump_engine *e, uint8_t transport)
-{
-    for (uint8_t i = 0; i < e->candidate_count; i++)
-        if (e->candidates[i].candidate.path.transport == transport)
-            return &e->candidates[i];
-    return NULL;
-}
-
-static void request(struct jump_engine *e, struct jump_session *s);
-
-/* --- probing the binding ------------------------------------------------------------------------------------ */
-
-static bool probing(const struct jump_session *s)
-{
-    return jump_session_bound(s);
-}
-
-static bool idle(const struct jump_engine *e, const struct jump_session *s)
-{
-    return s->mode == JUMP_MODE_ATTACHED && e->now - s->last_activity_at >= JUMP_IDLE;
-}
-
-/* How long until the next probe when all is well: idle sessions stretch it, so that a phone may sleep. */
-static jump_time next_interval(const struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_client_part *c = &s->u.client;
-    jump_time heartbeat = JUMP_MS(s->policy.heartbeat_interval_ms);
-    if (!idle(e, s))
-        c->interval_for = heartbeat;
-    else
-        c->interval_for = earlier(2 * later(c->interval_for, heartbeat), JUMP_MS(s->policy.idle_interval_ms));
-    return c->interval_for;
-}
-
-static void send_probe(struct jump_engine *e, struct jump_session *s, uint64_t seq, const struct jump_path *to,
-                       bool claims, jump_time interval, size_t len)
-{
-    jump_time slack = later(jump_health_rto(&s->health), interval / 2);
-    struct jump_body body = {
-        .seq = seq,
-        .sent_at = e->now,
-        .transport = to->transport,
-        .claims_binding = claims,
-        .generation = s->generation,
-        .received = s->u.client.received,
-        .next_within_ms = (uint32_t)((interval + slack) / JUMP_MS(1)),
-    };
-    jump_engine_send(e, s, JUMP_MSG_PROBE, &body, len, to, jump_engine_newest_key(s));
-}
-
-static void probe_binding(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_client_part *c = &s->u.client;
-    jump_time interval = next_interval(e, s);
-    c->newest_seq = jump_health_send(&s->health, e->now);
-    send_probe(e, s, c->newest_seq, &s->binding, true, interval, JUMP_PROBE_BYTES);
-    c->overdue_at = e->now + jump_health_rto(&s->health);
-    c->probe_at = e->now + interval;
-    if (c->unanswered_since == JUMP_NEVER)
-        c->unanswered_since = e->now;
-}
-
-/* Small probes can pass where full packets vanish: one of full size after each bind (model.md 5). */
-static void probe_full_size(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_client_part *c = &s->u.client;
-    c->full_seq = FULL_SEQ | s->generation;
-    c->full_due = e->now + later(4 * jump_health_rto(&s->health), LEAST_FULL_TIMEOUT);
-    send_probe(e, s, c->full_seq, &s->binding, true, JUMP_MS(s->policy.heartbeat_interval_ms), JUMP_PROBE_FULL_BYTES);
-}
-
-static void begin_probing(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_client_part *c = &s->u.client;
-    c->drops = 0;
-    c->unanswered_since = JUMP_NEVER;
-    c->unbound_seq = 0;
-    c->last_accept_at = e->now;
-    c->last_answer_at = e->now;
-    c->interval_for = 0;
-    s->health.used = 0; /* what was measured there says nothing about here */
-    s->health.bad_since = s->health.good_since = JUMP_NEVER;
-    probe_binding(e, s);
-    probe_full_size(e, s);
-}
-
-static void transport_dead(struct jump_engine *e, struct jump_session *s)
-{
-    enum jump_reason reason = s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND
-                                      ? JUMP_REASON_DEAD_TRANSPORT_RECOVERY
-                                      : JUMP_REASON_TRANSPORT_DEAD;
-    jump_engine_move(e, s, JUMP_EV_TRANSPORT_DEAD, reason);
-}
-
-/* The newest probe is overdue: the train goes on at RTO spacing, or the path is dead. */
-static void overdue(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_client_part *c = &s->u.client;
-    if (c->drops == 0)
-        c->drops_allowed = jump_score_drops(s->policy.max_consecutive_drops,
-                                            jump_health_loss_before(&s->health, jump_health_rto(&s->health) * 2, e->now));
-    c->drops++;
-    jump_health_overdue(&s->health);
-    if (c->drops >= c->drops_allowed)
-        transport_dead(e, s);
-    else
-        probe_binding(e, s);
-}
-
-/* Is the path volatile, or stable again? */
-static void judge(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_client_part *c = &s->u.client;
-    enum jump_reason reason = jump_health_judge(&s->health, &s->policy, jump_health_rto(&s->health), e->now);
-    bool troubled = c->drops > 0;
-    if (reason == JUMP_REASON_NONE && c->drops >= s->policy.max_consecutive_drops)
-        reason = JUMP_REASON_CONSECUTIVE_DROP_EXCEEDED;
-    if (reason == JUMP_REASON_NONE && c->unanswered_since != JUMP_NEVER &&
-        e->now - c->unanswered_since >= JUMP_MS(s->policy.heartbeat_volatile_ms))
-        reason = JUMP_REASON_HEARTBEAT_TIMEOUT;
-    if (s->mode == JUMP_MODE_ATTACHED && reason != JUMP_REASON_NONE)
-        jump_engine_move(e, s, JUMP_EV_INSTABILITY, reason);
-    else if ((s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND) && reason == JUMP_REASON_NONE &&
-             !troubled && s->health.good_since != JUMP_NEVER &&
-             e->now - later(s->health.good_since, s->moved_at) >= JUMP_MS(s->policy.stable_window_ms))
-        jump_engine_move(e, s, JUMP_EV_STABLE, JUMP_REASON_HEALTH_RECOVERED);
-}
-
-/* --- candidates and voluntary switches ---------------------------------------------------------------------- */
-
-static bool may_probe_candidates(const struct jump_engine *e, const struct jump_session *s)
-{
-    return (s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND) && e->candidate_count > 1;
-}
-
-static void probe_candidates(struct jump_engine *e, struct jump_session *s)
-{
-    for (uint8_t i = 0; i < e->candidate_count; i++) {
-        struct jump_candidate_part *p = &e->candidates[i];
-        const struct jump_path *path = &p->candidate.path;
-        if (path->transport == s->binding.transport || p->refused)
-            continue;
-        if (jump_health_waiting(&p->health, p->health.next_seq - 1)) {
-            jump_health_overdue(&p->health);
-            p->stable_since = JUMP_NEVER;
-        }
-        uint64_t seq = CANDIDATE_SEQ | (uint64_t)path->transport << 48 | jump_health_send(&p->health, e->now);
-        send_probe(e, s, seq, path, false, JUMP_MS(s->policy.heartbeat_interval_ms), JUMP_PROBE_BYTES);
-    }
-    s->u.client.candidate_probe_at = e->now + JUMP_MS(s->policy.heartbeat_interval_ms);
-}
-
-static void score_of(struct jump_score_input *in, const struct jump_health *h, const struct jump_session *s,
-                     jump_time stable_since, uint32_t priority, uint8_t id, jump_time now)
-{
-    in->loss_ppm = jump_health_loss(h, s->policy.loss_window_ms, jump_health_rto(h), now);
-    in->rtt_us = h->srtt_us;
-    in->stable_since = stable_since;
-    in->priority = priority;
-    in->id = id;
-    in->known = h->srtt_us != 0;
-}
-
-static struct jump_candidate_part *best_candidate(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_score_input current, best, in;
-    struct jump_candidate_part *found = NULL, *own = candidate_by_id(e, s->binding.transport);
-    score_of(&current, &s->health, s, s->health.good_since, own ? own->candidate.priority : 0, s->binding.transport,
-             e->now);
-    uint32_t margin = jump_score_margin(s->policy.hysteresis_margin,
-                                        s->volatile_at == JUMP_NEVER ? 0 : e->now - s->volatile_at,
-                                        JUMP_MS(s->policy.volatile_to_degraded_ms));
-    for (uint8_t i = 0; i < e->candidate_count; i++) {
-        struct jump_candidate_part *p = &e->candidates[i];
-        if (p->candidate.path.transport == s->binding.transport || p->refused || !p->known)
-            continue;
-        score_of(&in, &p->health, s, p->stable_since, p->candidate.priority, p->candidate.path.transport, e->now);
-        if (jump_score_better_by(&in, &current, margin) && (!found || jump_score_compare(&in, &best) < 0)) {
-            found = p;
-            best = in;
-        }
-    }
-    return found;
-}
-
-static void switch_denied(struct jump_engine *e, struct jump_session *s, enum jump_reason reason, jump_time retry_at)
-{
-    struct jump_client_part *c = &s->u.client;
-    bool said = c->denied_said && s->mode != JUMP_MODE_VOLATILE;
-    c->switch_retry_at = retry_at;
-    if (said)
-        return; /* T11 is an event, not a stream of them */
-    struct jump_event *event = jump_audit_reason(e, s, JUMP_EVENT_SWITCH_DENIED, reason);
-    event->fields |= JUMP_FIELD_RETRY | JUMP_FIELD_CANDIDATES;
-    event->retry_after_ms = retry_at == JUMP_NEVER ? 0 : (uint32_t)((retry_at - e->now) / JUMP_MS(1));
-    event->candidate_count = e->candidate_count;
-    c->denied_said = true;
-    jump_engine_move(e, s, JUMP_EV_SWITCH_DENIED, reason);
-}
-
-/* A candidate is better: T8 if the policy lets us. The rate is the server's to count (I4). */
-static void consider_switch(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_client_part *c = &s->u.client;
-    if (!may_probe_candidates(e, s) || e->now < c->switch_retry_at)
-        return;
-    struct jump_candidate_part *p = best_candidate(e, s);
-    if (!p)
-        return;
-    jump_time cool = c->last_accept_at + JUMP_MS(s->policy.switch_cooldown_ms);
-    if (s->policy.max_switches_per_min == 0 ||
-        !(s->policy.allowed_protocols & JUMP_PROTO_BIT(p->candidate.path.proto))) {
-        switch_denied(e, s, JUMP_REASON_POLICY_DENIED, JUMP_NEVER);
-    } else if (e->now < cool) {
-        switch_denied(e, s, JUMP_REASON_COOLDOWN_ACTIVE, cool);
-    } else {
-        c->next_candidate = (uint8_t)(p - e->candidates);
-        jump_engine_move(e, s, JUMP_EV_SWITCH_START, JUMP_REASON_LOSS_RECOVERY);
-    }
-}
 
 /* --- recovering --------------------------------------------------------------------------------------------- */
 
@@ -257,7 +23,7 @@ static jump_time request_interval(const struct jump_engine *e, const struct jump
 {
     if (s->unbound_at != JUMP_NEVER && e->now - s->unbound_at >= EAGER_FOR)
         return LAZY_REQUEST_INTERVAL;
-    return later(jump_health_rto(&s->health), LEAST_REQUEST_INTERVAL);
+    return jump_later(jump_health_rto(&s->health), LEAST_REQUEST_INTERVAL);
 }
 
 /* The candidate whose turn it is: bound, the one we want to switch to; unbound, all in turn. */
@@ -324,7 +90,7 @@ void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_
             c->recovery_due = e->now + JUMP_MS(s->policy.recovery_window_ms);
             if (c->switch_began_at + JUMP_MS(s->policy.recovery_window_ms) < c->recovery_due)
                 c->recovery_due = c->switch_began_at + JUMP_MS(s->policy.recovery_window_ms);
-            c->recovery_due = later(c->recovery_due, e->now + 1);
+            c->recovery_due = jump_later(c->recovery_due, e->now + 1);
             request(e, s);
             break;
         }
@@ -335,13 +101,13 @@ void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_
     case JUMP_MODE_RECOVERING_BOUND: { /* T8 */
         jump_time rto = jump_health_rto(&s->health);
         c->switch_began_at = e->now;
-        c->switch_due = e->now + later(8 * rto, LEAST_SWITCH_TIMEOUT);
+        c->switch_due = e->now + jump_later(8 * rto, LEAST_SWITCH_TIMEOUT);
         begin_attempt(e, s, reason, true);
         break;
     }
     case JUMP_MODE_DEGRADED_UNBOUND:
-        c->backoff_for = c->backoff_for == 0 ? LEAST_BACKOFF : earlier(2 * c->backoff_for, MOST_BACKOFF);
-        c->retry_at = later(c->retry_at, e->now + c->backoff_for);
+        c->backoff_for = c->backoff_for == 0 ? LEAST_BACKOFF : jump_earlier(2 * c->backoff_for, MOST_BACKOFF);
+        c->retry_at = jump_later(c->retry_at, e->now + c->backoff_for);
         break;
     case JUMP_MODE_DEGRADED_BOUND:
     case JUMP_MODE_VOLATILE:
@@ -372,7 +138,7 @@ static void send_birth(struct jump_engine *e, struct jump_session *s)
         .want_window_ms = own->recovery_window_ms,
     };
     c->birth_sent_at = e->now;
-    c->backoff_for = c->backoff_for == 0 ? BIRTH_BACKOFF : earlier(2 * c->backoff_for, MOST_BACKOFF);
+    c->backoff_for = c->backoff_for == 0 ? BIRTH_BACKOFF : jump_earlier(2 * c->backoff_for, MOST_BACKOFF);
     c->send_at = e->now + c->backoff_for;
     jump_engine_send(e, s, JUMP_MSG_BIRTH, &body, JUMP_BIRTH_BYTES, &s->birth_path, 0);
 }
@@ -394,7 +160,7 @@ int jump_client_open(struct jump_engine *e, const struct jump_input *in)
     c->send_at = c->unanswered_since = c->recovery_due = JUMP_NEVER;
     c->outstanding_from = 1;
     jump_engine_take_epoch(s, in->secret, e->now);
-    struct jump_candidate_part *known = candidate_by_id(e, in->path.transport);
+    struct jump_candidate_part *known = jump_prober_candidate(e, in->path.transport);
     if (!known || memcmp(&known->candidate.path, &in->path, sizeof in->path) != 0) { /* another server, or the first */
         memset(&e->candidates[0], 0, sizeof e->candidates[0]);
         e->candidates[0].candidate.path = in->path;
@@ -437,14 +203,14 @@ static int on_birth_ack(struct jump_engine *e, struct jump_session *s, const str
     c->server_version = m->body.state_version;
     memcpy(c->observed_ip, m->body.observed_ip, sizeof c->observed_ip);
     c->observed_port = m->body.observed_port;
-    jump_health_rtt(&s->health, later(e->now - c->birth_sent_at, 1));
+    jump_health_rtt(&s->health, jump_later(e->now - c->birth_sent_at, 1));
     c->send_at = JUMP_NEVER;
     c->backoff_for = 0;
     s->birth_due = JUMP_NEVER;
     s->last_activity_at = e->now;
     jump_engine_bind(e, s, &s->birth_path, 1, JUMP_EV_ATTACH_OK, JUMP_REASON_ATTACHED_TO_TRANSPORT, false);
     if (jump_session_live(s))
-        begin_probing(e, s);
+        jump_prober_begin(e, s);
     return 0;
 }
 
@@ -453,7 +219,7 @@ static int on_birth_ack(struct jump_engine *e, struct jump_session *s, const str
 /* A candidate's probe came back: it is measured. */
 static int on_candidate_ack(struct jump_engine *e, const struct jump_message *m)
 {
-    struct jump_candidate_part *p = candidate_by_id(e, (uint8_t)(m->body.seq >> 48 & 0xff));
+    struct jump_candidate_part *p = jump_prober_candidate(e, (uint8_t)(m->body.seq >> 48 & 0xff));
     jump_time sent_at;
     if (!p || !jump_health_answer(&p->health, &sent_at, m->body.seq & 0xffffffffffffu, e->now))
         return JUMP_ERR_REFUSED;
@@ -467,11 +233,11 @@ static int on_probe_ack(struct jump_engine *e, struct jump_session *s, const str
 {
     struct jump_client_part *c = &s->u.client;
     jump_time sent_at;
-    if (m->body.seq & FULL_SEQ) {
+    if (m->body.seq & JUMP_FULL_SEQ) {
         if (c->full_seq != m->body.seq)
             return JUMP_ERR_REFUSED;
         c->full_seq = 0;
-    } else if (m->body.seq & CANDIDATE_SEQ) {
+    } else if (m->body.seq & JUMP_CANDIDATE_SEQ) {
         int result = on_candidate_ack(e, m);
         if (result != 0)
             return result;
@@ -479,7 +245,7 @@ static int on_probe_ack(struct jump_engine *e, struct jump_session *s, const str
         if (!jump_health_answer(&s->health, &sent_at, m->body.seq, e->now))
             return JUMP_ERR_REFUSED;
         c->received++;
-        if (probing(s) && sent_at + JUMP_MS(1) > c->last_accept_at) { /* it says something about this binding */
+        if (jump_session_bound(s) && sent_at + JUMP_MS(1) > c->last_accept_at) { /* it says something about this binding */
             c->drops = 0;
             c->last_answer_at = e->now;
             if (m->body.seq >= c->unbound_seq)
@@ -501,7 +267,7 @@ static int on_probe_ack(struct jump_engine *e, struct jump_session *s, const str
 static int on_path_unbound(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
 {
     struct jump_client_part *c = &s->u.client;
-    if (!probing(s) || !jump_health_waiting(&s->health, m->body.seq))
+    if (!jump_session_bound(s) || !jump_health_waiting(&s->health, m->body.seq))
         return JUMP_ERR_REFUSED;
     uint32_t at_ms = s->health.at_ms[m->body.seq % JUMP_HEALTH_PROBES];
     jump_time sent_at = s->health.since + JUMP_MS(at_ms);
@@ -509,7 +275,7 @@ static int on_path_unbound(struct jump_engine *e, struct jump_session *s, const 
         return JUMP_ERR_REFUSED; /* sent on an earlier binding */
     if (c->unbound_seq == 0) {
         c->unbound_seq = m->body.seq;
-        c->unbound_due = later(sent_at + jump_health_rto(&s->health), e->now);
+        c->unbound_due = jump_later(sent_at + jump_health_rto(&s->health), e->now);
     }
     if (m->body.state_version > c->server_version)
         c->server_version = m->body.state_version;
@@ -524,14 +290,14 @@ static bool recovering(const struct jump_session *s)
 static int on_challenge(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
 {
     struct jump_client_part *c = &s->u.client;
-    struct jump_candidate_part *p = candidate_by_id(e, m->from.transport);
+    struct jump_candidate_part *p = jump_prober_candidate(e, m->from.transport);
     if (!recovering(s) || m->body.attempt != s->attempt || !p || p->refused)
         return JUMP_ERR_REFUSED;
     if (c->proof_sent_at != JUMP_NEVER && c->proof_candidate != m->from.transport &&
         e->now - c->proof_sent_at < jump_health_rto(&s->health))
         return JUMP_ERR_REFUSED; /* one proof is on its way; a second one elsewhere would switch twice */
     if (c->proof_sent_at == JUMP_NEVER)
-        jump_health_rtt(&s->health, later(e->now - c->request_sent_at, 1));
+        jump_health_rtt(&s->health, jump_later(e->now - c->request_sent_at, 1));
     if (m->body.state_version > c->server_version)
         c->server_version = m->body.state_version;
     struct jump_body body = {
@@ -555,7 +321,7 @@ static int on_challenge(struct jump_engine *e, struct jump_session *s, const str
 static int on_accept(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
 {
     struct jump_client_part *c = &s->u.client;
-    struct jump_candidate_part *p = candidate_by_id(e, m->from.transport);
+    struct jump_candidate_part *p = jump_prober_candidate(e, m->from.transport);
     if (!recovering(s) || m->body.attempt != s->attempt || c->proof_sent_at == JUMP_NEVER || !p ||
         m->body.generation < s->generation)
         return JUMP_ERR_REFUSED;
@@ -573,13 +339,13 @@ static int on_accept(struct jump_engine *e, struct jump_session *s, const struct
     struct jump_path path = p->candidate.path;
     jump_engine_bind(e, s, &path, m->body.generation, JUMP_EV_REATTACH_VALID, JUMP_REASON_REATTACH_SUCCESS, voluntary);
     if (jump_session_live(s))
-        begin_probing(e, s);
+        jump_prober_begin(e, s);
     return 0;
 }
 
 static bool other_candidate_left(struct jump_engine *e, uint8_t refused)
 {
-    struct jump_candidate_part *p = candidate_by_id(e, refused);
+    struct jump_candidate_part *p = jump_prober_candidate(e, refused);
     if (p)
         p->refused = true;
     for (uint8_t i = 0; i < e->candidate_count; i++)
@@ -645,8 +411,8 @@ static int on_cookie(struct jump_engine *e, struct jump_session *s, const struct
     c->cookie_until = e->now + COOKIE_FOR;
     if (recovering(s))
         request(e, s);
-    else if (probing(s) && m->header.counter == s->send_counter)
-        probe_binding(e, s);
+    else if (jump_session_bound(s) && m->header.counter == s->send_counter)
+        jump_prober_probe(e, s);
     return 0;
 }
 
@@ -732,9 +498,9 @@ int jump_client_datagram(struct jump_engine *e, struct jump_message *m)
     }
     if (jump_session_live(s)) {
         if (result == 0)
-            judge(e, s);
+            jump_prober_judge(e, s);
         if (jump_session_live(s))
-            consider_switch(e, s);
+            jump_prober_consider_switch(e, s);
         if (jump_session_live(s))
             jump_engine_arm(e, s);
     }
@@ -748,25 +514,25 @@ void jump_client_activity(struct jump_engine *e, struct jump_session *s, const s
     struct jump_client_part *c = &s->u.client;
     bool was_idle = e->now - s->last_activity_at >= JUMP_IDLE;
     s->last_activity_at = e->now;
-    if (!was_idle || !probing(s))
+    if (!was_idle || !jump_session_bound(s))
         return;
     if (in->sent)
-        probe_binding(e, s); /* the first data after idleness: does the path still live? */
+        jump_prober_probe(e, s); /* the first data after idleness: does the path still live? */
     else
-        c->probe_at = earlier(c->probe_at, e->now + JUMP_MS(s->policy.heartbeat_interval_ms));
+        c->probe_at = jump_earlier(c->probe_at, e->now + JUMP_MS(s->policy.heartbeat_interval_ms));
 }
 
 void jump_client_advice(struct jump_engine *e, struct jump_session *s)
 {
     /* ICMP can be forged: a probe now, and its RTO decides. Not while one is out already. */
-    if (probing(s) && s->u.client.overdue_at == JUMP_NEVER)
-        probe_binding(e, s);
+    if (jump_session_bound(s) && s->u.client.overdue_at == JUMP_NEVER)
+        jump_prober_probe(e, s);
 }
 
 void jump_client_epoch(struct jump_engine *e, struct jump_session *s)
 {
-    if (probing(s))
-        probe_binding(e, s); /* tells the server which keys we hold */
+    if (jump_session_bound(s))
+        jump_prober_probe(e, s); /* tells the server which keys we hold */
 }
 
 static bool is_lost(const struct jump_input *in, uint8_t transport)
@@ -786,7 +552,7 @@ static void take_candidates(struct jump_engine *e, const struct jump_input *in)
         const struct jump_path *path = &in->candidates[i].path;
         if (is_lost(in, path->transport))
             continue;
-        struct jump_candidate_part *old = candidate_by_id(e, path->transport);
+        struct jump_candidate_part *old = jump_prober_candidate(e, path->transport);
         if (old && memcmp(&old->candidate.path, path, sizeof *path) == 0) {
             next[count] = *old;
         } else {
@@ -814,10 +580,10 @@ void jump_client_candidates(struct jump_engine *e, const struct jump_input *in)
         } else if (s->mode == JUMP_MODE_RECOVERING_UNBOUND) {
             c->next_candidate = 0;
             request(e, s);
-        } else if (probing(s)) {
-            const struct jump_candidate_part *own = candidate_by_id(e, s->binding.transport);
+        } else if (jump_session_bound(s)) {
+            const struct jump_candidate_part *own = jump_prober_candidate(e, s->binding.transport);
             if (!own || memcmp(&own->candidate.path, &s->binding, sizeof s->binding) != 0)
-                transport_dead(e, s); /* the system already knows: no timer is waited for */
+                jump_prober_dead(e, s); /* the system already knows: no timer is waited for */
             else
                 jump_client_advice(e, s);
         }
@@ -833,38 +599,29 @@ jump_time jump_client_deadline(const struct jump_engine *e, const struct jump_se
     const struct jump_client_part *c = &s->u.client;
     jump_time at = JUMP_NEVER;
     if (s->mode == JUMP_MODE_BIRTH)
-        return earlier(s->birth_due, c->send_at);
+        return jump_earlier(s->birth_due, c->send_at);
     if (recovering(s))
-        at = earlier(at, e->candidate_count > 0 ? c->send_at : JUMP_NEVER);
+        at = jump_earlier(at, e->candidate_count > 0 ? c->send_at : JUMP_NEVER);
     if (s->mode == JUMP_MODE_RECOVERING_UNBOUND)
-        at = earlier(at, c->recovery_due);
+        at = jump_earlier(at, c->recovery_due);
     if (s->mode == JUMP_MODE_RECOVERING_BOUND)
-        at = earlier(at, c->switch_due);
+        at = jump_earlier(at, c->switch_due);
     if (s->mode == JUMP_MODE_DEGRADED_UNBOUND)
-        at = earlier(at, c->retry_at);
-    if (!probing(s))
+        at = jump_earlier(at, c->retry_at);
+    if (!jump_session_bound(s))
         return at;
-    at = earlier(at, earlier(c->probe_at, c->overdue_at));
+    at = jump_earlier(at, jump_earlier(c->probe_at, c->overdue_at));
     if (c->unbound_seq != 0)
-        at = earlier(at, c->unbound_due);
+        at = jump_earlier(at, c->unbound_due);
     if (c->full_seq != 0)
-        at = earlier(at, c->full_due);
+        at = jump_earlier(at, c->full_due);
     if (s->mode == JUMP_MODE_VOLATILE)
-        at = earlier(at, s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms));
+        at = jump_earlier(at, s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms));
     if (s->mode == JUMP_MODE_ATTACHED && c->unanswered_since != JUMP_NEVER)
-        at = earlier(at, c->unanswered_since + JUMP_MS(s->policy.heartbeat_volatile_ms));
-    if (may_probe_candidates(e, s))
-        at = earlier(at, c->candidate_probe_at);
+        at = jump_earlier(at, c->unanswered_since + JUMP_MS(s->policy.heartbeat_volatile_ms));
+    if (jump_prober_has_choice(e, s))
+        at = jump_earlier(at, c->candidate_probe_at);
     return at;
-}
-
-static void full_size_lost(struct jump_engine *e, struct jump_session *s)
-{
-    s->u.client.full_seq = 0;
-    struct jump_event *event = jump_audit_emit(e, s, JUMP_EVENT_PATH_MTU_SUSPECT);
-    event->fields |= JUMP_FIELD_NEW_TRANSPORT | JUMP_FIELD_LOSS;
-    event->new_transport = s->binding;
-    event->loss_ppm = s->health.loss_ppm;
 }
 
 /* In the order of model.md 3. Each may end or move the session; then the rest waits for its next turn. */
@@ -877,10 +634,10 @@ void jump_client_due(struct jump_engine *e, struct jump_session *s)
             send_birth(e, s);
         return;
     }
-    if (probing(s) && c->unbound_seq != 0 && e->now >= c->unbound_due)
-        transport_dead(e, s);
-    else if (probing(s) && e->now >= c->overdue_at)
-        overdue(e, s);
+    if (jump_session_bound(s) && c->unbound_seq != 0 && e->now >= c->unbound_due)
+        jump_prober_dead(e, s);
+    else if (jump_session_bound(s) && e->now >= c->overdue_at)
+        jump_prober_overdue(e, s);
     if (!jump_session_live(s) || s->version != version)
         return;
     if (s->mode == JUMP_MODE_RECOVERING_BOUND && e->now >= c->switch_due) {
@@ -897,15 +654,15 @@ void jump_client_due(struct jump_engine *e, struct jump_session *s)
         return;
     if (recovering(s) && e->now >= c->send_at)
         request(e, s);
-    if (probing(s)) {
+    if (jump_session_bound(s)) {
         if (e->now >= c->probe_at)
-            probe_binding(e, s);
+            jump_prober_probe(e, s);
         if (c->full_seq != 0 && e->now >= c->full_due)
-            full_size_lost(e, s);
-        if (may_probe_candidates(e, s) && e->now >= c->candidate_probe_at)
-            probe_candidates(e, s);
-        judge(e, s);
+            jump_prober_full_size_lost(e, s);
+        if (jump_prober_has_choice(e, s) && e->now >= c->candidate_probe_at)
+            jump_prober_candidates(e, s);
+        jump_prober_judge(e, s);
         if (jump_session_live(s))
-            consider_switch(e, s);
+            jump_prober_consider_switch(e, s);
     }
 }

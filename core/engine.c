@@ -383,7 +383,7 @@ void jump_engine_end(struct jump_engine *e, struct jump_session *s, enum jump_fs
     if (e->config.role == JUMP_SERVER) {
         jump_server_drop_twin(e, s);
         if (!was_birth)
-            jump_server_bury(e, s);
+            jump_stranger_bury(e, s);
         jump_table_hide(&e->table, s);
         jump_server_last_write(e, s); /* may keep the slot until the store has answered */
     } else {

@@ -73,6 +73,16 @@ struct jump_message {
     uint8_t key; /* which of the session's epochs opened it */
 };
 
+static inline jump_time jump_earlier(jump_time a, jump_time b)
+{
+    return a < b ? a : b;
+}
+
+static inline jump_time jump_later(jump_time a, jump_time b)
+{
+    return a > b ? a : b;
+}
+
 /* engine.c: the queue */
 struct jump_action *jump_engine_push(struct jump_engine *e, enum jump_action_kind kind, const struct jump_session *s);
 bool jump_engine_has_room(const struct jump_engine *e);
@@ -115,6 +125,21 @@ struct jump_event *jump_audit_reason(struct jump_engine *e, const struct jump_se
 struct jump_event *jump_audit_security(struct jump_engine *e, const struct jump_session *s, enum jump_event_kind kind,
                                        enum jump_reason reason, const struct jump_path *from);
 
+/* prober.c: the client's probes */
+#define JUMP_FULL_SEQ (UINT64_C(1) << 63)      /* full-size and candidates' probes count apart from the binding's */
+#define JUMP_CANDIDATE_SEQ (UINT64_C(1) << 62) /* then the transport's id in bits 48..55 */
+
+struct jump_candidate_part *jump_prober_candidate(struct jump_engine *e, uint8_t transport); /* NULL: none */
+void jump_prober_begin(struct jump_engine *e, struct jump_session *s); /* a new binding */
+void jump_prober_probe(struct jump_engine *e, struct jump_session *s); /* the binding, now */
+void jump_prober_overdue(struct jump_engine *e, struct jump_session *s);
+void jump_prober_full_size_lost(struct jump_engine *e, struct jump_session *s);
+void jump_prober_dead(struct jump_engine *e, struct jump_session *s);
+void jump_prober_judge(struct jump_engine *e, struct jump_session *s);
+bool jump_prober_has_choice(const struct jump_engine *e, const struct jump_session *s);
+void jump_prober_candidates(struct jump_engine *e, struct jump_session *s);
+void jump_prober_consider_switch(struct jump_engine *e, struct jump_session *s);
+
 /* client.c */
 int jump_client_datagram(struct jump_engine *e, struct jump_message *m);
 int jump_client_open(struct jump_engine *e, const struct jump_input *in);
@@ -135,9 +160,13 @@ int jump_server_store(struct jump_engine *e, const struct jump_input *in);
 void jump_server_activity(struct jump_engine *e, struct jump_session *s, const struct jump_input *in);
 void jump_server_follow(struct jump_engine *e, struct jump_session *s);
 void jump_server_last_write(struct jump_engine *e, struct jump_session *s);
-void jump_server_bury(struct jump_engine *e, struct jump_session *s);
 void jump_server_drop_twin(struct jump_engine *e, struct jump_session *s);
 bool jump_server_due(struct jump_engine *e, struct jump_session *s);
 jump_time jump_server_deadline(const struct jump_engine *e, const struct jump_session *s);
+
+/* stranger.c */
+bool jump_stranger_within_rate(struct jump_engine *e, struct jump_session *s, const struct jump_message *m);
+int jump_stranger_answer(struct jump_engine *e, struct jump_message *m);
+void jump_stranger_bury(struct jump_engine *e, struct jump_session *s);
 
 #endif

@@ -10,13 +10,6 @@
 
 #define LEAST_OFFER JUMP_MS(200)
 #define MOST_OFFER JUMP_MS(2000)
-#define COOKIE_BUCKET JUMP_MS(60000)
-#define COOKIES_PER JUMP_MS(1) /* 1 000 cookies a second, */
-#define COOKIES_BURST 1000
-#define WITH_COOKIE_PER (JUMP_MS(1) / 20) /* 20 000 openings a second for those who own their address, */
-#define WITH_COOKIE_BURST 20000
-#define RESETS_PER JUMP_MS(2) /* 500 RESETs a second */
-#define RESETS_BURST 500
 #define STORE_RETRY JUMP_MS(1000)
 
 static struct jump_server_part *part(struct jump_session *s)
@@ -605,7 +598,7 @@ static int on_probe(struct jump_engine *e, struct jump_session *s, const struct 
     return 0;
 }
 
-/* --- TERMINATE, tombstones, RESET, COOKIE ------------------------------------------------------------------- */
+/* --- TERMINATE ------------------------------------------------------------------- */
 
 static int on_terminate(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
 {
@@ -615,156 +608,7 @@ static int on_terminate(struct jump_engine *e, struct jump_session *s, const str
     return 0;
 }
 
-static uint32_t *grave(struct jump_engine *e, const struct jump_id *id)
-{
-    return &e->tombstones_by_id[jump_seal_hash(e->hash_key, id, sizeof *id) & (e->tombstone_buckets - 1)];
-}
-
-void jump_server_bury(struct jump_engine *e, struct jump_session *s)
-{
-    struct jump_tombstone *t = &e->tombstones[e->tombstone_at];
-    if (t->used) { /* overwritten: its client gets a RESET from now on, and a newer boot number makes that count */
-        for (uint32_t *where = grave(e, &t->id); *where != JUMP_NO_SLOT; where = &e->tombstones[*where].next) {
-            if (*where == e->tombstone_at) {
-                *where = t->next;
-                break;
-            }
-        }
-        jump_keys_wipe(t, sizeof *t);
-        e->boot++;
-    }
-    t->used = true;
-    t->id = s->id;
-    t->keys = s->epochs.keys[jump_engine_newest_key(s)];
-    t->send_counter = s->send_counter;
-    t->version = s->version;
-    t->reason = s->ended_for;
-    jump_replay_init(&t->replay, t->words, 128);
-    if (s->replay.highest != 0)
-        jump_replay_commit(&t->replay, s->replay.highest); /* nothing older than the session's own window is new */
-    uint32_t *head = grave(e, &t->id);
-    t->next = *head;
-    *head = e->tombstone_at;
-    e->tombstone_at = (e->tombstone_at + 1) % e->tombstone_count;
-}
-
-static struct jump_tombstone *find_tombstone(struct jump_engine *e, const struct jump_id *id)
-{
-    uint32_t at = *grave(e, id);
-    while (at != JUMP_NO_SLOT && memcmp(&e->tombstones[at].id, id, sizeof *id) != 0)
-        at = e->tombstones[at].next;
-    return at == JUMP_NO_SLOT ? NULL : &e->tombstones[at];
-}
-
-static int answer_from_tombstone(struct jump_engine *e, struct jump_tombstone *t, struct jump_message *m)
-{
-    if (m->header.epoch != t->keys.fingerprint ||
-        jump_seal_open(&m->body, &m->header, m->bytes, m->len, t->keys.c2s) != 0) {
-        e->stats.bad_proof++;
-        return JUMP_ERR_REFUSED;
-    }
-    if (!jump_replay_fresh(&t->replay, m->header.counter)) {
-        e->stats.replayed++;
-        return JUMP_ERR_REFUSED;
-    }
-    jump_replay_commit(&t->replay, m->header.counter);
-    if (m->header.type == JUMP_MSG_TERMINATE_ACK || m->header.type == JUMP_MSG_TERMINATE)
-        return 0;
-    struct jump_action *action = jump_engine_push(e, JUMP_DO_SEND, NULL);
-    if (!action)
-        return 0;
-    struct jump_header header = { .type = JUMP_MSG_TERMINATE, .epoch = t->keys.fingerprint, .session_id = t->id,
-                                  .counter = ++t->send_counter };
-    struct jump_body body = { .reason = t->reason, .state_version = t->version, .keys = { t->keys.fingerprint, 0 } };
-    memcpy(header.process, e->process, sizeof header.process);
-    action->session_id = t->id;
-    action->path = m->from;
-    action->bytes_len = jump_wire_length(JUMP_MSG_TERMINATE);
-    jump_seal_message(action->bytes, action->bytes_len, &header, &body, t->keys.s2c);
-    return 0;
-}
-
-/* A session that this server does not know because it restarted, or overwrote its tombstone. */
-static int reset(struct jump_engine *e, const struct jump_message *m)
-{
-    uint8_t reset_key[JUMP_RESET_KEY_BYTES];
-    e->stats.unknown_session++;
-    if (m->header.type == JUMP_MSG_BIRTH || m->header.type == JUMP_MSG_TERMINATE ||
-        m->header.type == JUMP_MSG_TERMINATE_ACK || !jump_bucket_take(&e->resets, RESETS_PER, RESETS_BURST, e->now))
-        return JUMP_ERR_REFUSED;
-    struct jump_action *action = jump_engine_push(e, JUMP_DO_SEND, NULL);
-    if (!action)
-        return JUMP_ERR_REFUSED;
-    struct jump_header header = m->header; /* the nonce is the one it answers */
-    header.type = JUMP_MSG_RESET;
-    memset(header.cookie, 0, sizeof header.cookie);
-    action->session_id = header.session_id;
-    action->path = m->from;
-    action->bytes_len = jump_wire_length(JUMP_MSG_RESET);
-    jump_wire_put_header(action->bytes, &header);
-    put(action->bytes, JUMP_HEADER_BYTES, e->boot, 8);
-    jump_keys_reset(reset_key, e->config.instance_key, &header.session_id);
-    jump_seal_reset(action->bytes + JUMP_HEADER_BYTES + 8, reset_key, e->boot, m->bytes + JUMP_AT_NONCE);
-    jump_keys_wipe(reset_key, sizeof reset_key);
-    e->stats.resets++;
-    return JUMP_ERR_REFUSED;
-}
-
-static bool cookie_fits(const struct jump_engine *e, const struct jump_message *m)
-{
-    static const uint8_t none[JUMP_COOKIE_BYTES];
-    uint8_t ours[JUMP_COOKIE_BYTES];
-    uint64_t bucket = e->now / COOKIE_BUCKET;
-    if (memcmp(m->header.cookie, none, sizeof none) == 0)
-        return false; /* none was sent: not worth a hash */
-    jump_seal_cookie(ours, e->cookie_key, &m->from, bucket);
-    bool fits = jump_keys_equal(ours, m->header.cookie, sizeof ours);
-    if (!fits && bucket > 0) {
-        jump_seal_cookie(ours, e->cookie_key, &m->from, bucket - 1);
-        fits = jump_keys_equal(ours, m->header.cookie, sizeof ours);
-    }
-    return fits;
-}
-
-static void send_cookie(struct jump_engine *e, const struct jump_message *m)
-{
-    if (!jump_bucket_take(&e->cookies, COOKIES_PER, COOKIES_BURST, e->now))
-        return;
-    struct jump_action *action = jump_engine_push(e, JUMP_DO_SEND, NULL);
-    if (!action)
-        return;
-    struct jump_header header = m->header; /* the nonce is the one it answers */
-    header.type = JUMP_MSG_COOKIE;
-    jump_seal_cookie(header.cookie, e->cookie_key, &m->from, e->now / COOKIE_BUCKET);
-    action->session_id = header.session_id;
-    action->path = m->from;
-    action->bytes_len = jump_wire_length(JUMP_MSG_COOKIE);
-    jump_wire_put_header(action->bytes, &header);
-    e->stats.cookies++;
-}
-
 /* --- the order of checks ------------------------------------------------------------------------------------ */
-
-/* 1: a session's own path has its own bucket; the rest share their prefix's and a global one, or show a cookie. */
-static bool within_rate(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
-{
-    uint8_t prefix[JUMP_RATELIMIT_PREFIX_BYTES];
-    bool own = s && same_path(&m->from, jump_session_bound(s) ? &s->binding : &s->birth_path);
-    if (own && s->mode != JUMP_MODE_BIRTH && !jump_session_bound(s))
-        own = false;
-    if (own && jump_bucket_take(&part(s)->bucket, JUMP_RATELIMIT_SESSION_PER_TOKEN, JUMP_RATELIMIT_SESSION_BURST, e->now))
-        return true;
-    if (!own) {
-        jump_ratelimit_prefix(prefix, &m->from);
-        if (jump_ratelimit_take(e->ratelimit, jump_seal_hash(e->hash_key, prefix, sizeof prefix), prefix, e->now))
-            return true;
-        if (cookie_fits(e, m) && jump_bucket_take(&e->with_cookie, WITH_COOKIE_PER, WITH_COOKIE_BURST, e->now))
-            return true;
-        send_cookie(e, m);
-    }
-    e->stats.rate_limited++;
-    return false;
-}
 
 static int on_sealed(struct jump_engine *e, struct jump_session *s, struct jump_message *m)
 {
@@ -798,12 +642,10 @@ static int on_sealed(struct jump_engine *e, struct jump_session *s, struct jump_
 int jump_server_datagram(struct jump_engine *e, struct jump_message *m)
 {
     struct jump_session *s = jump_table_by_id(&e->table, &m->header.session_id);
-    if (!within_rate(e, s, m)) /* 1 */
+    if (!jump_stranger_within_rate(e, s, m)) /* 1 */
         return JUMP_ERR_REFUSED;
-    if (!s) { /* 2 */
-        struct jump_tombstone *t = find_tombstone(e, &m->header.session_id);
-        return t ? answer_from_tombstone(e, t, m) : reset(e, m);
-    }
+    if (!s) /* 2 */
+        return jump_stranger_answer(e, m);
     if (jump_engine_open(e, s, m) != 0) { /* 3 */
         e->stats.bad_proof++;
         jump_audit_security(e, s, JUMP_EVENT_VALIDATION_FAILED, JUMP_REASON_BAD_PROOF, &m->from);
