@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # libjump-system.la: clock, files, audit, policy files, control socket, netlink. Position-independent.
 noinst_LTLIBRARIES += libjump-system.la
-libjump_system_la_CPPFLAGS = -I$(srcdir)/core/include -I$(srcdir)/adapters -DJUMP_POLICYDIR='"$(policydir)"' \
+libjump_system_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters -DJUMP_POLICYDIR='"$(policydir)"' \
 	$(SODIUM_CFLAGS) $(INIH_CFLAGS) $(JSONC_CFLAGS) $(MNL_CFLAGS)
 libjump_system_la_LIBADD = $(SODIUM_LIBS) $(INIH_LIBS) $(JSONC_LIBS) $(MNL_LIBS)
 libjump_system_la_SOURCES = \

@@ -101,6 +101,21 @@ static int take_key(void *context, const char *section, const char *key, const c
     return 1;
 }
 
+/* By line; what is missing from the whole file comes last. Stable. */
+static void findings_sort(struct jump_policy_draft *draft)
+{
+    unsigned kept = draft->error_count < JUMP_POLICY_MAX_ERRORS ? draft->error_count : JUMP_POLICY_MAX_ERRORS;
+
+    for (unsigned i = 1; i < kept; i++)
+        /* Minus one makes a huge number of 0. */
+        for (unsigned k = i; k > 0 && draft->errors[k - 1].line - 1 > draft->errors[k].line - 1; k--) {
+            struct jump_policy_error other = draft->errors[k];
+
+            draft->errors[k] = draft->errors[k - 1];
+            draft->errors[k - 1] = other;
+        }
+}
+
 int jump_policy_file_parse(struct jump_policy_draft *draft, const char *text, size_t text_len)
 {
     struct reading reading = {.draft = draft, .at = text, .end = text + text_len};
@@ -112,9 +127,9 @@ int jump_policy_file_parse(struct jump_policy_draft *draft, const char *text, si
     if (ini_parse_stream(give_line, &reading, take_key, &reading) == -2)
         finding(draft, 0, "", "no memory to read it", "");
     missed_key(&reading);
-    if (jump_policy_finish(draft) != 0 || draft->error_count > 0)
-        return JUMP_ERR_POLICY;
-    return 0;
+    (void)jump_policy_finish(draft);
+    findings_sort(draft);
+    return draft->error_count > 0 ? JUMP_ERR_POLICY : 0;
 }
 
 int jump_policy_file_read(struct jump_policy_draft *draft, struct jump_problem *problem, const char *path)

@@ -5,6 +5,7 @@
  * Read next: audit_verify.c, docs/audit.md.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <search.h>
 #include <stdlib.h>
@@ -126,6 +127,16 @@ static int compare(const void *left, const void *right)
     return strcmp(left, right); /* both begin with the key */
 }
 
+/* Two sides of one session have one id: their nodes tell them apart, where both logs are read. */
+static uint32_t side_of(const struct audit_line *line)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+
+    for (const char *at = audit_text(line, "node_id", ""); *at != '\0'; at++)
+        hash = (hash ^ (unsigned char)*at) * 16777619u;
+    return hash & 0xffffffu;
+}
+
 void *audit_session(void **root, bool *made, const struct audit_line *line, size_t bytes)
 {
     const char *id = audit_text(line, "session_id", NULL);
@@ -135,7 +146,7 @@ void *audit_session(void **root, bool *made, const struct audit_line *line, size
     *made = false;
     if (id == NULL || (entry = calloc(1, bytes)) == NULL)
         return NULL;
-    (void)snprintf(entry, AUDIT_KEY_BYTES, "%.*s", 2 * JUMP_ID_BYTES, id);
+    (void)snprintf(entry, AUDIT_KEY_BYTES, "%.*s/%06" PRIx32, 2 * JUMP_ID_BYTES, id, side_of(line));
     found = tsearch(entry, root, compare);
     if (found == NULL || *found != entry)
         free(entry);

@@ -82,7 +82,7 @@ bool audit_has(const struct audit_line *line, const char *key);
 /** A state_change's mode by its name; -1: none. */
 int audit_mode(const struct audit_line *line, const char *key);
 
-#define AUDIT_KEY_BYTES (2 * JUMP_ID_BYTES + 8)
+#define AUDIT_KEY_BYTES (2 * JUMP_ID_BYTES + 8) /* the id, '/', six digits for the node, NUL */
 
 /**
  * Find or make what is kept for one session on one side. `bytes` of zeros begin with its key.
