@@ -11,8 +11,8 @@
 
 #define OPTION_LINE_BYTES 255 /* OpenVPN refuses longer ones */
 
-bool jump_inject_possible(struct jump_problem *problem, const struct jump_config_arguments *arguments,
-                          const struct jump_config_facts *facts)
+bool jump_inject_possible(struct jump_problem *problem, const struct jump_settings_arguments *arguments,
+                          const struct jump_settings_facts *facts)
 {
     if (facts->tcp && !facts->udp) {
         jump_problem_set(problem, "proto tcp cannot be taken over: sessions stay as bare OpenVPN has them");
@@ -57,7 +57,7 @@ bool jump_inject_announced(const char *iv_sso)
     return false;
 }
 
-bool jump_inject_management_path(char *out, size_t out_cap, const struct jump_config_arguments *arguments)
+bool jump_inject_management_path(char *out, size_t out_cap, const struct jump_settings_arguments *arguments)
 {
     int n = snprintf(out, out_cap, "%s/%s.mgmt.sock", arguments->run_dir, arguments->name);
 
@@ -99,7 +99,7 @@ static void __attribute__((format(printf, 3, 4))) tell(jump_inject_note *note, v
     note(context, line);
 }
 
-static void client_options(struct text *text, const struct jump_config_facts *facts, const struct jump_policy *policy,
+static void client_options(struct text *text, const struct jump_settings_facts *facts, const struct jump_policy *policy,
                            jump_inject_note *note, void *context)
 {
     long rekey = (long)((policy->key_max_age_ms - policy->transport_lost_ttl_ms - JUMP_INJECT_REKEY_MARGIN_MS) / 1000);
@@ -129,7 +129,7 @@ static void client_options(struct text *text, const struct jump_config_facts *fa
              facts->reneg_sec, rekey);
 }
 
-static void server_options(struct text *text, const char *management, const struct jump_config_facts *facts,
+static void server_options(struct text *text, const char *management, const struct jump_settings_facts *facts,
                            const struct jump_policy *policy, const char *owner, jump_inject_note *note, void *context)
 {
     /* The only way to end one client's instance at once. */
@@ -156,11 +156,11 @@ static void server_options(struct text *text, const char *management, const stru
 }
 
 bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
-                      const struct jump_config_arguments *arguments, const struct jump_config_facts *facts,
+                      const struct jump_settings_arguments *arguments, const struct jump_settings_facts *facts,
                       const struct jump_policy *policy, const char *owner, jump_inject_note *note, void *context)
 {
     struct text text = {.out = out};
-    char management[JUMP_CONFIG_TEXT_BYTES];
+    char management[JUMP_SETTINGS_TEXT_BYTES];
     long window = jump_inject_hand_window(policy->transport_lost_ttl_ms);
 
     out[0] = '\0';
@@ -209,7 +209,7 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
     return true;
 }
 
-void jump_inject_client_text(char out[JUMP_INJECT_BYTES], const struct jump_config_facts *facts,
+void jump_inject_client_text(char out[JUMP_INJECT_BYTES], const struct jump_settings_facts *facts,
                              const struct jump_policy *policy)
 {
     struct text text = {.out = out};

@@ -11,7 +11,7 @@
 
 #include <jumping/policy.h>
 
-#include "config.h"
+#include "settings.h"
 
 #define JUMP_INJECT_BYTES 2048
 #define JUMP_INJECT_ANNOUNCEMENT "jumping1"   /* in the client's IV_SSO list */
@@ -26,8 +26,8 @@ typedef void jump_inject_note(void *context, const char *text);
  * True if this configuration can be taken over at all; else *problem says why everything stays as bare
  * (proto tcp, a static key, a server role without server mode).
  */
-bool jump_inject_possible(struct jump_problem *problem, const struct jump_config_arguments *arguments,
-                          const struct jump_config_facts *facts);
+bool jump_inject_possible(struct jump_problem *problem, const struct jump_settings_arguments *arguments,
+                          const struct jump_settings_facts *facts);
 
 /**
  * The text for OpenVPN's configuration, after the user's own.
@@ -36,18 +36,18 @@ bool jump_inject_possible(struct jump_problem *problem, const struct jump_config
  * @return false with *problem: a value does not fit an option line
  */
 bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
-                      const struct jump_config_arguments *arguments, const struct jump_config_facts *facts,
+                      const struct jump_settings_arguments *arguments, const struct jump_settings_facts *facts,
                       const struct jump_policy *policy, const char *owner, jump_inject_note *note, void *context);
 
 /** What CLIENT_CONNECT_V2 returns for a client that announced itself. */
-void jump_inject_client_text(char out[JUMP_INJECT_BYTES], const struct jump_config_facts *facts,
+void jump_inject_client_text(char out[JUMP_INJECT_BYTES], const struct jump_settings_facts *facts,
                              const struct jump_policy *policy);
 
 /** True if a comma list has the announcement. */
 bool jump_inject_announced(const char *iv_sso);
 
 /** Where the server's management socket is put. False: the path is longer than the system allows (107). */
-bool jump_inject_management_path(char *out, size_t out_cap, const struct jump_config_arguments *arguments);
+bool jump_inject_management_path(char *out, size_t out_cap, const struct jump_settings_arguments *arguments);
 
 /** hand-window for a transport TTL: above the first control retransmission after it, 60 .. 600 s. */
 long jump_inject_hand_window(uint32_t transport_lost_ttl_ms);

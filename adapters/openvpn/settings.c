@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Arguments and facts (config.h). OpenVPN tells a plugin nothing of its configuration at PRE_CONFIG_PARSE, so the
+ * Arguments and facts (settings.h). OpenVPN tells a plugin nothing of its configuration at PRE_CONFIG_PARSE, so the
  * process's own command line names the file and it is read again here. The reader understands OpenVPN's words,
  * quotes, comments and inline files, and of the options only those that matter to us; what it does not know it skips.
  * A file it cannot read costs notes at start, nothing else. Read next: inject.c.
  */
-#include "config.h"
+#include "settings.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ static bool take_level(enum jump_log_level *level, const char *value)
     return false;
 }
 
-static bool take_argument(struct jump_config_arguments *a, struct jump_problem *problem, unsigned *seen,
+static bool take_argument(struct jump_settings_arguments *a, struct jump_problem *problem, unsigned *seen,
                           const char *argument)
 {
     static const char keys[] = "policy, name, state_dir, run_dir, audit, log_level, max_sessions";
@@ -95,7 +95,7 @@ static bool take_argument(struct jump_config_arguments *a, struct jump_problem *
     return good;
 }
 
-bool jump_config_arguments_read(struct jump_config_arguments *a, struct jump_problem *problem,
+bool jump_settings_arguments_read(struct jump_settings_arguments *a, struct jump_problem *problem,
                                 const char *const argv[])
 {
     unsigned seen = 0;
@@ -120,7 +120,7 @@ bool jump_config_arguments_read(struct jump_config_arguments *a, struct jump_pro
     return true;
 }
 
-bool jump_config_defaults(struct jump_config_arguments *a, struct jump_problem *problem, const char *stem)
+bool jump_settings_defaults(struct jump_settings_arguments *a, struct jump_problem *problem, const char *stem)
 {
     if (a->name[0] == '\0')
         (void)copy_text(a->name, sizeof a->name, stem);
@@ -141,7 +141,7 @@ static bool is(const struct line *line, const char *option, size_t words)
     return line->len >= words && strcmp(line->words[0], option) == 0;
 }
 
-static void take_proto(struct jump_config_facts *facts, const char *proto)
+static void take_proto(struct jump_settings_facts *facts, const char *proto)
 {
     if (strncmp(proto, "tcp", 3) == 0)
         facts->tcp = true;
@@ -158,9 +158,9 @@ static void take_number(long *out, const char *text)
         *out = n;
 }
 
-static void include(struct jump_config_facts *facts, const char *path, unsigned depth);
+static void include(struct jump_settings_facts *facts, const char *path, unsigned depth);
 
-static void take_line(struct jump_config_facts *facts, const struct line *line, bool in_block, unsigned depth)
+static void take_line(struct jump_settings_facts *facts, const struct line *line, bool in_block, unsigned depth)
 {
     if (is(line, "config", 2))
         include(facts, line->words[1], depth + 1);
@@ -243,7 +243,7 @@ static void split(struct line *line, char *text)
     }
 }
 
-static void take_file(struct jump_config_facts *facts, const char *text, size_t text_len, unsigned depth)
+static void take_file(struct jump_settings_facts *facts, const char *text, size_t text_len, unsigned depth)
 {
     char line_text[1024], closing[64] = "";
     bool in_block = false;
@@ -312,7 +312,7 @@ static bool read_whole(char **out, size_t *out_len, const char *path)
     return true;
 }
 
-static void include(struct jump_config_facts *facts, const char *path, unsigned depth)
+static void include(struct jump_settings_facts *facts, const char *path, unsigned depth)
 {
     char beside[512];
     char *text = NULL;
@@ -346,18 +346,18 @@ static void include(struct jump_config_facts *facts, const char *path, unsigned 
     free(text);
 }
 
-void jump_config_facts_begin(struct jump_config_facts *facts)
+void jump_settings_facts_begin(struct jump_settings_facts *facts)
 {
     memset(facts, 0, sizeof *facts);
     facts->hand_window = facts->reneg_sec = facts->connect_timeout = facts->max_clients = -1;
 }
 
-void jump_config_facts_take_file(struct jump_config_facts *facts, const char *text, size_t text_len)
+void jump_settings_facts_take_file(struct jump_settings_facts *facts, const char *text, size_t text_len)
 {
     take_file(facts, text, text_len, 1);
 }
 
-void jump_config_facts_take_command(struct jump_config_facts *facts, const char *words, size_t words_len)
+void jump_settings_facts_take_command(struct jump_settings_facts *facts, const char *words, size_t words_len)
 {
     struct line line = {.len = 0};
     size_t at = 0;
@@ -386,7 +386,7 @@ void jump_config_facts_take_command(struct jump_config_facts *facts, const char 
         take_line(facts, &line, false, 0);
 }
 
-void jump_config_facts_finish(struct jump_config_facts *facts)
+void jump_settings_facts_finish(struct jump_settings_facts *facts)
 {
     if (!facts->tcp && !facts->udp)
         facts->udp = true; /* OpenVPN's default */
@@ -394,17 +394,17 @@ void jump_config_facts_finish(struct jump_config_facts *facts)
         (void)copy_text(facts->stem, sizeof facts->stem, "openvpn");
 }
 
-void jump_config_facts_read(struct jump_config_facts *facts)
+void jump_settings_facts_read(struct jump_settings_facts *facts)
 {
     char *words;
     size_t len;
 
-    jump_config_facts_begin(facts);
+    jump_settings_facts_begin(facts);
     if (read_whole(&words, &len, "/proc/self/cmdline")) {
-        jump_config_facts_take_command(facts, words, len);
+        jump_settings_facts_take_command(facts, words, len);
         free(words);
     } else {
         facts->unreadable = true;
     }
-    jump_config_facts_finish(facts);
+    jump_settings_facts_finish(facts);
 }

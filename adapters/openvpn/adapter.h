@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The one object of a loaded plugin, shared by this folder's files: loop.c drives the engine and carries its actions
+ * out, io.c stands in OpenVPN's calls, hooks.c takes its plugin calls, uplinks.c watches a client's own networks.
+ * Outside this folder only open, call and close are known (hooks.h).
+ *
+ * Threads and locks: there are none. Everything runs in OpenVPN's main thread, inside its own calls (a plugin call, or
+ * an interposed recvfrom, sendto or poll), and never nested: what we call in turn are the C library's real functions.
+ */
+#ifndef JUMP_OVPN_ADAPTER_H
+#define JUMP_OVPN_ADAPTER_H
+
+#include <jumping/engine.h>
+#include <openvpn/openvpn-plugin.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "settings.h"
+#include "hold.h"
+#include "inject.h"
+#include "interpose.h"
+#include "management.h"
+#include "map.h"
+#include "store/store.h"
+#include "system/audit_file.h"
+#include "system/control.h"
+#include "system/netlink.h"
+#include "system/state.h"
+
+#define JUMP_OVPN_OWN_FDS (JUMP_CONTROL_FDS + 2 + JUMP_MAX_CANDIDATES)
+#define JUMP_OVPN_PKTINFO_BYTES 64
+#define JUMP_OVPN_LASTS 64
+
+/** The real functions behind the slots we hold. */
+struct jump_ovpn_calls {
+    ssize_t (*recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
+    ssize_t (*sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
+    int (*poll)(struct pollfd *, nfds_t, int);
+    ssize_t (*recvmsg)(int, struct msghdr *, int);
+    ssize_t (*sendmsg)(int, const struct msghdr *, int);
+};
+
+/** With `multihome`: the local address that a datagram came to, so that the answer leaves from it. */
+struct jump_ovpn_pktinfo {
+    uint8_t bytes[JUMP_OVPN_PKTINFO_BYTES];
+    size_t len; /* 0: none */
+};
+
+#define JUMP_UPLINK_UNKNOWN 255 /* the transport of OpenVPN's socket while no way to the server is known */
+
+/** One way out of a client: an interface and the source address it gives. */
+struct jump_uplink {
+    uint8_t id; /* the candidate's transport; 0: a free place */
+    bool via_link; /* through OpenVPN's own socket; else through one of its own, bound to the interface */
+    int fd;        /* -1 until it is needed */
+    unsigned ifindex;
+    char name[IF_NAMESIZE];
+    struct jump_path source;
+    uint32_t priority;
+};
+
+/** OpenVPN's per_client_context. On a client the top context is one too. */
+struct jump_ovpn_client {
+    struct jump_ovpn_client *next;
+    jump_host host;                  /* 0: no session */
+    struct jump_path shown;
+    bool shown_known, secret_known, newer_known;
+    uint8_t secret[JUMP_SECRET_BYTES]; /* of the first handshake: the session's id comes from it */
+    uint8_t newer[JUMP_SECRET_BYTES];  /* of a rekey that was done before the user was authorised */
+    char common_name[64];
+};
+
+struct jump_ovpn {
+    struct jump_settings_arguments arguments;
+    struct jump_settings_facts facts;
+    struct jump_policy policy;
+    plugin_log_t plugin_log;
+    bool bare; /* nothing is taken over: OpenVPN alone */
+
+    struct jump_engine *engine;
+    void *engine_memory, *map_memory;
+    size_t engine_memory_len, map_memory_len;
+    pid_t locked_in; /* the process whose memory is locked: a daemon's fork loses it */
+    struct jump_map *map;
+    struct jump_hold *hold;
+    struct jump_store *store;
+    struct jump_id lasts[JUMP_OVPN_LASTS]; /* ended sessions whose last record is being written */
+    size_t lasts_len;
+    struct jump_state_folder *state;
+    struct jump_audit_file *audit;
+    struct jump_control *control;
+    struct jump_management *management; /* server */
+    struct jump_netlink *netlink;       /* client */
+    struct jump_ovpn_client *clients;
+
+    struct jump_interpose_call slots[5];
+    size_t slots_len;
+    struct jump_ovpn_calls real;
+    int link_fd; /* OpenVPN's socket as last used; -1: not seen yet */
+    bool link_inet6;
+    struct jump_ovpn_pktinfo reply_from, *peer_pktinfo; /* multihome: of the datagram in hand; of each peer */
+
+    jump_time now; /* of the last look at the clock */
+    jump_time activity_at, flush_at;
+    bool activity_waits, flush_waits;
+    bool key_material_missing; /* reported once */
+
+    /* client */
+    struct jump_ovpn_client *top;
+    struct jump_path server;
+    bool server_known, reset_sent;
+    struct jump_uplink uplinks[JUMP_MAX_CANDIDATES];
+    uint8_t last_transport;
+    unsigned own_tun, link_device; /* interface numbers; 0: none */
+};
+
+/** The process's instance, or NULL: import slots carry no argument, so this one pointer has to be global. */
+extern struct jump_ovpn *jump_ovpn_instance;
+
+void jump_ovpn_log(const struct jump_ovpn *ovpn, enum jump_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* loop.c */
+
+/** Feed one input, carry out every action, feed the store's answers. @return as jump_engine_feed */
+int jump_ovpn_feed(struct jump_ovpn *ovpn, const struct jump_input *in);
+
+/** A control datagram without its envelope byte. */
+void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t bytes_len, const struct jump_path *from);
+
+/** All that is due at ovpn->now: timers, held packets, activity, the audit file. */
+void jump_ovpn_run(struct jump_ovpn *ovpn);
+
+/** When jump_ovpn_run has something to do again. */
+jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn);
+
+/** Our own descriptors for OpenVPN's poll, at most JUMP_OVPN_OWN_FDS. */
+size_t jump_ovpn_fds(struct jump_ovpn *ovpn, struct pollfd *out);
+void jump_ovpn_serve(struct jump_ovpn *ovpn, const struct pollfd *fds, size_t fds_len);
+
+/** User data passed: for the core's idea of a busy session. */
+void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool sent);
+
+/** Send the held packets of a peer that has a binding again, some at a time. */
+void jump_ovpn_flush(struct jump_ovpn *ovpn);
+
+/** What the control socket calls. */
+int jump_ovpn_terminate(void *context, const struct jump_id *session_id, enum jump_reason reason);
+bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_cap);
+
+/* io.c */
+
+bool jump_ovpn_io_begin(struct jump_ovpn *ovpn, struct jump_problem *problem);
+void jump_ovpn_io_end(struct jump_ovpn *ovpn);
+
+/** Send through OpenVPN's socket. `peer` for multihome's local address. @return as sendto(2) */
+ssize_t jump_ovpn_link_send(struct jump_ovpn *ovpn, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,
+                            size_t bytes_len);
+
+/* hooks.c */
+
+/** The client sent a hard reset to this address: what went before is over. */
+void jump_ovpn_client_reset(struct jump_ovpn *ovpn, const struct jump_path *server);
+
+/* uplinks.c: client */
+
+/** Begin anew with OpenVPN's fresh socket. */
+void jump_uplinks_begin(struct jump_ovpn *ovpn);
+/** Look at the networks again and tell the core what changed. */
+void jump_uplinks_update(struct jump_ovpn *ovpn, bool tell_always);
+/** The transport that OpenVPN's socket is; JUMP_UPLINK_UNKNOWN. */
+uint8_t jump_uplinks_current(const struct jump_ovpn *ovpn);
+ssize_t jump_uplinks_send(struct jump_ovpn *ovpn, const struct jump_path *to, const uint8_t *bytes, size_t bytes_len);
+/** The core bound this transport: make its socket OpenVPN's. */
+void jump_uplinks_bind(struct jump_ovpn *ovpn, uint8_t transport);
+/** Datagrams on a candidate's own socket: control only. */
+void jump_uplinks_receive(struct jump_ovpn *ovpn, int fd);
+void jump_uplinks_end(struct jump_ovpn *ovpn);
+
+#endif

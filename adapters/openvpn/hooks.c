@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * OpenVPN's plugin calls as the core's inputs: a finished TLS handshake is a secret, an authorised client that has
+ * announced itself is a session, a closed instance is its end. Secrets live in a client's context only until the core
+ * has them. What a call's environment does not say is refused, not guessed. Read next: docs/openvpn.md ("The calls
+ * we take"), loop.c.
+ */
+#include "hooks.h"
+
+#include <net/if.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "adapter.h"
+#include "sockaddr.h"
+
+static const char *env_get(const char *const envp[], const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; envp != NULL && envp[i] != NULL; i++)
+        if (strncmp(envp[i], name, len) == 0 && envp[i][len] == '=')
+            return envp[i] + len + 1;
+    return NULL;
+}
+
+static bool take_secret(uint8_t secret[JUMP_SECRET_BYTES], const char *const envp[])
+{
+    const char *hex = env_get(envp, "exported_keying_material");
+    size_t len = 0;
+
+    return hex != NULL && strlen(hex) == JUMP_SECRET_BYTES * 2
+           && sodium_hex2bin(secret, JUMP_SECRET_BYTES, hex, JUMP_SECRET_BYTES * 2, NULL, &len, NULL) == 0
+           && len == JUMP_SECRET_BYTES;
+}
+
+static bool take_address(struct jump_path *path, const char *const envp[])
+{
+    const char *ip = env_get(envp, "untrusted_ip");
+
+    if (ip == NULL)
+        ip = env_get(envp, "untrusted_ip6");
+    return jump_sockaddr_parse(path, ip, env_get(envp, "untrusted_port"));
+}
+
+/* A daemon's fork does not inherit locked memory; the first call after it locks again, before privileges go. */
+static void lock_again(struct jump_ovpn *o)
+{
+    if (o->locked_in == getpid())
+        return;
+    o->locked_in = getpid();
+    if (sodium_mlock(o->engine_memory, o->engine_memory_len) != 0)
+        jump_ovpn_log(o, JUMP_LOG_WARNING, "memory with keys cannot be locked: it may reach a swap device");
+}
+
+static int missing_key_material(struct jump_ovpn *o)
+{
+    if (!o->key_material_missing)
+        jump_ovpn_log(o, JUMP_LOG_ERROR, "no exported_keying_material after the TLS handshake: keying-material-exporter is not in force, sessions are refused");
+    o->key_material_missing = true;
+    return OPENVPN_PLUGIN_FUNC_ERROR;
+}
+
+static int feed_epoch(struct jump_ovpn *o, jump_host host, const uint8_t *secret, bool maybe_new)
+{
+    struct jump_input in = {.kind = JUMP_IN_EPOCH};
+
+    in.host = host;
+    in.secret = secret;
+    in.maybe_new = maybe_new;
+    return jump_ovpn_feed(o, &in);
+}
+
+/* Make a session. @return 0 or the core's error; the context has no session then */
+static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client, const struct jump_path *shown,
+                        uint8_t transport)
+{
+    struct jump_input in = {.kind = JUMP_IN_OPEN};
+    int result = jump_map_open(o->map, &client->host, shown);
+
+    if (result != 0)
+        return result;
+    in.host = client->host;
+    in.secret = client->secret;
+    in.path = jump_map_find(o->map, client->host)->birth;
+    in.path.transport = transport;
+    result = jump_ovpn_feed(o, &in);
+    if (result == 0 && client->newer_known)
+        result = feed_epoch(o, client->host, client->newer, true);
+    if (result != 0) {
+        jump_map_close(o->map, client->host);
+        client->host = 0;
+    }
+    return result;
+}
+
+static void wipe_secrets(struct jump_ovpn_client *client)
+{
+    sodium_memzero(client->secret, sizeof client->secret);
+    sodium_memzero(client->newer, sizeof client->newer);
+    client->secret_known = client->newer_known = false;
+}
+
+static void close_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
+{
+    struct jump_input in = {.kind = JUMP_IN_CLOSE};
+
+    if (client->host == 0)
+        return;
+    in.host = client->host;
+    in.reason = JUMP_REASON_HOST_TERMINATED;
+    (void)jump_ovpn_feed(o, &in); /* unknown: the core ended it before the host did */
+    jump_hold_forget(o->hold, (uint32_t)(client->host & 0xffffff));
+    jump_map_close(o->map, client->host);
+    client->host = 0;
+}
+
+/* Server */
+
+static int server_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[])
+{
+    uint8_t secret[JUMP_SECRET_BYTES];
+    int result = 0;
+
+    client->shown_known = take_address(&client->shown, envp);
+    if (!take_secret(secret, envp)) {
+        /* A peer without the plugin loses nothing; one that counts on us must not come in half-armed. */
+        result = jump_inject_announced(env_get(envp, "IV_SSO")) || client->host != 0 ? missing_key_material(o) : 0;
+        sodium_memzero(secret, sizeof secret);
+        return result;
+    }
+    if (client->host != 0) {
+        bool maybe_new = jump_map_reset_taken(o->map, client->host);
+
+        result = feed_epoch(o, client->host, secret, maybe_new);
+        if (result != 0) {
+            jump_ovpn_log(o, JUMP_LOG_ERROR, "a new handshake of a client with a session is refused: %s",
+                          jump_error_text(result));
+            result = OPENVPN_PLUGIN_FUNC_ERROR;
+        }
+    } else if (!client->secret_known) {
+        memcpy(client->secret, secret, sizeof secret);
+        client->secret_known = true;
+    } else {
+        memcpy(client->newer, secret, sizeof secret);
+        client->newer_known = true;
+    }
+    sodium_memzero(secret, sizeof secret);
+    return result;
+}
+
+static bool return_config(struct openvpn_plugin_args_func_return *out, const char *text)
+{
+    struct openvpn_plugin_string_list *list;
+
+    if (out->return_list == NULL || (list = calloc(1, sizeof *list)) == NULL)
+        return false;
+    list->name = strdup("config");
+    list->value = strdup(text);
+    if (list->name == NULL || list->value == NULL) {
+        free(list->name);
+        free(list->value);
+        free(list);
+        return false;
+    }
+    *out->return_list = list; /* OpenVPN frees it */
+    return true;
+}
+
+static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[],
+                          struct openvpn_plugin_args_func_return *out)
+{
+    const char *name = env_get(envp, "common_name");
+    char text[JUMP_INJECT_BYTES];
+    int result;
+
+    if (name != NULL)
+        (void)snprintf(client->common_name, sizeof client->common_name, "%s", name);
+    if (!jump_inject_announced(env_get(envp, "IV_SSO"))) {
+        wipe_secrets(client);
+        return OPENVPN_PLUGIN_FUNC_SUCCESS; /* as bare */
+    }
+    if (client->host == 0) {
+        if (!client->secret_known)
+            return missing_key_material(o);
+        if (!take_address(&client->shown, envp)) {
+            jump_ovpn_log(o, JUMP_LOG_ERROR, "a client's address is not in the environment: refused");
+            return OPENVPN_PLUGIN_FUNC_ERROR;
+        }
+        client->shown_known = true;
+        result = open_session(o, client, &client->shown, 0);
+        wipe_secrets(client);
+        if (result != 0) {
+            jump_ovpn_log(o, JUMP_LOG_ERROR, "client '%s' is refused: %s%s", client->common_name,
+                          jump_error_text(result), result == JUMP_ERR_FULL ? " (session_table_full)" : "");
+            return OPENVPN_PLUGIN_FUNC_ERROR;
+        }
+    }
+    jump_inject_client_text(text, &o->facts, &o->policy);
+    if (!return_config(out, text)) {
+        close_session(o, client);
+        return OPENVPN_PLUGIN_FUNC_ERROR;
+    }
+    return OPENVPN_PLUGIN_FUNC_SUCCESS;
+}
+
+static void server_up(struct jump_ovpn *o)
+{
+    struct jump_problem problem;
+
+    /* Now it is listening, and we may still open it: privileges and root directory go right after. */
+    if (o->management != NULL && !jump_management_connect(o->management, &problem))
+        jump_ovpn_log(o, JUMP_LOG_ERROR, "%s: ended sessions are fenced, but their instances stay until OpenVPN ends them",
+                      problem.text);
+}
+
+static int server_call(struct jump_ovpn *o, const struct openvpn_plugin_args_func_in *in,
+                       struct openvpn_plugin_args_func_return *out)
+{
+    struct jump_ovpn_client *client = in->per_client_context;
+    const char *const *envp = (const char *const *)in->envp;
+
+    switch (in->type) {
+    case OPENVPN_PLUGIN_UP:
+        lock_again(o);
+        server_up(o);
+        return OPENVPN_PLUGIN_FUNC_SUCCESS;
+    case OPENVPN_PLUGIN_TLS_FINAL:
+        return client != NULL ? server_tls_final(o, client, envp) : OPENVPN_PLUGIN_FUNC_ERROR;
+    case OPENVPN_PLUGIN_CLIENT_CONNECT_V2:
+        return client != NULL ? server_connect(o, client, envp, out) : OPENVPN_PLUGIN_FUNC_ERROR;
+    case OPENVPN_PLUGIN_CLIENT_DISCONNECT:
+        if (client != NULL)
+            close_session(o, client);
+        return OPENVPN_PLUGIN_FUNC_SUCCESS;
+    default:
+        return OPENVPN_PLUGIN_FUNC_ERROR;
+    }
+}
+
+/* Client */
+
+void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
+{
+    bool again = o->reset_sent && memcmp(&o->server, server, sizeof *server) == 0;
+
+    if (o->top != NULL && o->top->host != 0)
+        close_session(o, o->top); /* its TLS state is gone: say so to the server, through the new socket */
+    o->server = *server;
+    o->server_known = true;
+    o->reset_sent = true;
+    if (!again)
+        jump_uplinks_begin(o);
+}
+
+static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[])
+{
+    uint8_t secret[JUMP_SECRET_BYTES];
+    int result = 0;
+
+    lock_again(o);
+    if (!take_secret(secret, envp))
+        return missing_key_material(o);
+    if (o->reset_sent) {
+        o->reset_sent = false;
+        close_session(o, client);
+        memcpy(client->secret, secret, sizeof secret);
+        client->newer_known = false;
+        jump_uplinks_update(o, false);
+        result = open_session(o, client, &o->server, jump_uplinks_current(o));
+        wipe_secrets(client);
+        if (result == 0)
+            jump_uplinks_update(o, true);
+    } else if (client->host != 0) {
+        result = feed_epoch(o, client->host, secret, false);
+        if (result == JUMP_ERR_UNKNOWN) /* the core has ended it; SIGUSR1 is on its way */
+            result = 0;
+    } /* else: a connection over TCP, as bare */
+    sodium_memzero(secret, sizeof secret);
+    if (result != 0) {
+        jump_ovpn_log(o, JUMP_LOG_ERROR, "this connection cannot become a session: %s", jump_error_text(result));
+        return OPENVPN_PLUGIN_FUNC_ERROR;
+    }
+    return OPENVPN_PLUGIN_FUNC_SUCCESS;
+}
+
+static void client_up(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[])
+{
+    const char *dev = env_get(envp, "dev");
+    unsigned tun = dev == NULL ? 0 : if_nametoindex(dev);
+
+    if (tun != 0 && tun != o->own_tun) {
+        o->own_tun = tun;
+        (void)jump_netlink_ignore(o->netlink, tun); /* full after a few: our own changes then cost a look each */
+        jump_uplinks_update(o, false);
+    }
+    if (client != NULL && client->host != 0 && env_get(envp, "OPENVPN_" JUMP_INJECT_PUSHED) != NULL) {
+        struct jump_input in = {.kind = JUMP_IN_ANNOUNCED};
+
+        in.host = client->host;
+        (void)jump_ovpn_feed(o, &in);
+    }
+}
+
+static int client_call(struct jump_ovpn *o, const struct openvpn_plugin_args_func_in *in)
+{
+    struct jump_ovpn_client *client = in->per_client_context;
+    const char *const *envp = (const char *const *)in->envp;
+
+    switch (in->type) {
+    case OPENVPN_PLUGIN_TLS_FINAL:
+        return client != NULL ? client_tls_final(o, client, envp) : OPENVPN_PLUGIN_FUNC_ERROR;
+    case OPENVPN_PLUGIN_UP:
+    case OPENVPN_PLUGIN_ROUTE_UP:
+        client_up(o, client, envp);
+        return OPENVPN_PLUGIN_FUNC_SUCCESS;
+    default:
+        return OPENVPN_PLUGIN_FUNC_ERROR;
+    }
+}
+
+int jump_ovpn_call(struct jump_ovpn *o, const struct openvpn_plugin_args_func_in *in,
+                   struct openvpn_plugin_args_func_return *out)
+{
+    if (o->bare)
+        return OPENVPN_PLUGIN_FUNC_SUCCESS; /* not reached: no call was asked for */
+    return o->arguments.role == JUMP_SERVER ? server_call(o, in, out) : client_call(o, in);
+}
+
+struct jump_ovpn_client *jump_ovpn_client_open(struct jump_ovpn *o)
+{
+    struct jump_ovpn_client *client = calloc(1, sizeof *client);
+
+    if (client == NULL)
+        return NULL;
+    client->next = o->clients;
+    o->clients = client;
+    if (o->arguments.role == JUMP_CLIENT)
+        o->top = client;
+    return client;
+}
+
+/* The socket is closed by now, and routes are what they were before the tunnel: a fresh socket takes the farewell. */
+static void say_farewell(struct jump_ovpn *o, struct jump_ovpn_client *client)
+{
+    int fd = socket(o->link_inet6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    jump_uplinks_end(o);
+    o->link_fd = fd;
+    close_session(o, client);
+    o->link_fd = -1;
+    if (fd >= 0)
+        close(fd);
+}
+
+void jump_ovpn_client_close(struct jump_ovpn *o, struct jump_ovpn_client *client)
+{
+    struct jump_ovpn_client **at = &o->clients;
+
+    while (*at != NULL && *at != client)
+        at = &(*at)->next;
+    if (*at == NULL)
+        return;
+    *at = client->next;
+    if (!o->bare) {
+        if (o->arguments.role == JUMP_CLIENT)
+            say_farewell(o, client);
+        else
+            close_session(o, client);
+        if (client->shown_known)
+            jump_map_release(o->map, &client->shown);
+    }
+    if (o->top == client)
+        o->top = NULL;
+    sodium_memzero(client, sizeof *client);
+    free(client);
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The functions that stand in OpenVPN's import slots: what comes in is judged by map.c before OpenVPN sees it, what
+ * goes out before the network does, and poll's wait is split at the core's deadlines. Only UDP sockets are touched:
+ * recvmsg and sendmsg carry OpenVPN's netlink too, and descriptors are reused, so each call is known by the family of
+ * its own address and never by a number alone. Errors and errno stay as OpenVPN expects them.
+ * Read next: map.c (the verdicts), loop.c (what runs inside poll).
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "adapter.h"
+#include "sockaddr.h"
+#include "system/clock.h"
+
+#define MAX_FDS 64
+#define SWALLOW_MAX 64 /* datagrams that one recvfrom takes for itself before OpenVPN has its turn again */
+
+enum fate { DELIVER, SWALLOW };
+
+static bool is_udp_address(const struct sockaddr *address)
+{
+    return address != NULL && (address->sa_family == AF_INET || address->sa_family == AF_INET6);
+}
+
+static void know_link(struct jump_ovpn *o, int fd, const struct sockaddr *address)
+{
+    o->link_fd = fd;
+    o->link_inet6 = address->sa_family == AF_INET6;
+}
+
+/* In */
+
+static enum fate client_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_t n, struct jump_path *from)
+{
+    struct jump_map_peer *peer;
+
+    if (n > 0 && jump_map_opcode(bytes) == JUMP_OVPN_ENVELOPE) {
+        from->transport = jump_uplinks_current(o);
+        if (bytes[0] == JUMP_MAP_ENVELOPE_BYTE)
+            jump_ovpn_datagram(o, bytes + 1, n - 1, from);
+        return SWALLOW;
+    }
+    /* What arrives is never held back here: OpenVPN checks it, and it moves nothing. */
+    peer = n > 0 && o->top != NULL ? jump_map_find(o->map, o->top->host) : NULL;
+    if (peer != NULL && peer->bound && jump_map_is_user_data(bytes, n))
+        jump_ovpn_activity(o, peer, false);
+    return DELIVER;
+}
+
+static enum fate server_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_t n, const struct jump_path *from,
+                                struct sockaddr *address, socklen_t *address_len)
+{
+    struct jump_path shown;
+    struct jump_map_peer *peer;
+    struct sockaddr_storage storage;
+    socklen_t storage_len;
+    uint32_t number;
+    enum jump_map_in verdict = jump_map_inbound(o->map, &shown, &number, bytes, n, from, o->now);
+
+    switch (verdict) {
+    case JUMP_MAP_CONTROL:
+        if (bytes[0] == JUMP_MAP_ENVELOPE_BYTE)
+            jump_ovpn_datagram(o, bytes + 1, n - 1, from);
+        return SWALLOW;
+    case JUMP_MAP_DROP:
+        return SWALLOW;
+    case JUMP_MAP_DELIVER_AS:
+        storage_len = jump_sockaddr_from_path(&storage, &shown, address->sa_family == AF_INET6);
+        if (storage_len == 0 || storage_len > *address_len)
+            return SWALLOW;
+        memcpy(address, &storage, storage_len);
+        break;
+    case JUMP_MAP_DELIVER:
+        break;
+    }
+    if (number != JUMP_MAP_NO_PEER) {
+        peer = jump_map_peer(o->map, number);
+        if (o->peer_pktinfo != NULL)
+            o->peer_pktinfo[number] = o->reply_from;
+        if (jump_map_is_user_data(bytes, n))
+            jump_ovpn_activity(o, peer, false);
+    }
+    return DELIVER;
+}
+
+static enum fate inbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, size_t n, struct sockaddr *address,
+                         socklen_t *address_len)
+{
+    struct jump_path from;
+
+    know_link(o, fd, address);
+    if (!jump_sockaddr_to_path(&from, address, *address_len))
+        return DELIVER;
+    if (o->arguments.role == JUMP_CLIENT)
+        return client_inbound(o, bytes, n, &from);
+    return server_inbound(o, bytes, n, &from, address, address_len);
+}
+
+static ssize_t our_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *address,
+                            socklen_t *address_len)
+{
+    struct jump_ovpn *o = jump_ovpn_instance;
+    socklen_t room = address_len != NULL ? *address_len : 0;
+
+    for (int i = 0; i < SWALLOW_MAX; i++) {
+        ssize_t n = o->real.recvfrom(fd, bytes, len, i == 0 ? flags : flags | MSG_DONTWAIT, address, address_len);
+
+        if (n < 0 || address_len == NULL || *address_len == 0 || !is_udp_address(address)
+            || inbound(o, fd, bytes, (size_t)n, address, address_len) == DELIVER)
+            return n;
+        *address_len = room;
+    }
+    errno = EAGAIN; /* as if nothing had come; poll finds the rest */
+    return -1;
+}
+
+/* Of a message's control data: the address that it came to. */
+static void keep_pktinfo(struct jump_ovpn *o, const struct msghdr *message)
+{
+    o->reply_from.len = 0;
+    if (message->msg_controllen <= sizeof o->reply_from.bytes) {
+        memcpy(o->reply_from.bytes, message->msg_control, message->msg_controllen);
+        o->reply_from.len = message->msg_controllen;
+    }
+}
+
+static ssize_t our_recvmsg(int fd, struct msghdr *message, int flags)
+{
+    struct jump_ovpn *o = jump_ovpn_instance;
+    struct msghdr before = *message;
+
+    for (int i = 0; i < SWALLOW_MAX; i++) {
+        ssize_t n = o->real.recvmsg(fd, message, i == 0 ? flags : flags | MSG_DONTWAIT);
+
+        if (n < 0 || message->msg_namelen == 0 || !is_udp_address(message->msg_name) || message->msg_iovlen != 1)
+            return n;
+        keep_pktinfo(o, message);
+        if (inbound(o, fd, message->msg_iov[0].iov_base, (size_t)n, message->msg_name, &message->msg_namelen) == DELIVER)
+            return n;
+        *message = before;
+    }
+    errno = EAGAIN;
+    return -1;
+}
+
+/* Out */
+
+ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,
+                            size_t bytes_len)
+{
+    struct sockaddr_storage address;
+    socklen_t address_len;
+
+    if (o->link_fd < 0) {
+        errno = EBADF;
+        return -1;
+    }
+    address_len = jump_sockaddr_from_path(&address, to, o->link_inet6);
+    if (address_len == 0) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    if (o->peer_pktinfo != NULL) {
+        struct jump_ovpn_pktinfo *from = peer == JUMP_MAP_NO_PEER ? &o->reply_from : &o->peer_pktinfo[peer];
+        struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = bytes_len};
+        struct msghdr message = {.msg_name = &address, .msg_namelen = address_len, .msg_iov = &part, .msg_iovlen = 1};
+
+        if (from->len > 0) {
+            message.msg_control = from->bytes;
+            message.msg_controllen = from->len;
+        }
+        return o->real.sendmsg(o->link_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+    return o->real.sendto(o->link_fd, bytes, bytes_len, MSG_DONTWAIT | MSG_NOSIGNAL,
+                          (const struct sockaddr *)&address, address_len);
+}
+
+/* What OpenVPN sends. SWALLOW: it is held or dropped. `address` is replaced where it goes elsewhere. */
+static enum fate outbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, size_t n,
+                          struct sockaddr_storage *elsewhere, const struct sockaddr **address, socklen_t *address_len)
+{
+    struct jump_path shown, to;
+    uint32_t number = JUMP_MAP_NO_PEER;
+    enum jump_map_out verdict;
+
+    know_link(o, fd, *address);
+    if (n == 0 || !jump_sockaddr_to_path(&shown, *address, *address_len))
+        return DELIVER;
+    if (o->arguments.role == JUMP_CLIENT) {
+        uint8_t opcode = jump_map_opcode(bytes);
+
+        if (opcode == JUMP_OVPN_HARD_RESET_CLIENT_V2 || opcode == JUMP_OVPN_HARD_RESET_CLIENT_V3)
+            jump_ovpn_client_reset(o, &shown);
+        verdict = jump_map_client_outbound(o->map, &number, bytes, n, &shown);
+    } else {
+        verdict = jump_map_outbound(o->map, &to, &number, bytes, n, &shown, o->now);
+    }
+    if (verdict == JUMP_MAP_DISCARD)
+        return SWALLOW;
+    if (number != JUMP_MAP_NO_PEER) {
+        if (jump_map_is_user_data(bytes, n))
+            jump_ovpn_activity(o, jump_map_peer(o->map, number), true);
+        /* Behind what is held already, or OpenVPN's replay window would refuse the older packets. */
+        if (verdict == JUMP_MAP_HOLD || jump_hold_waits(o->hold, number)) {
+            jump_hold_put(o->hold, number, bytes, n);
+            return SWALLOW;
+        }
+    }
+    if (verdict == JUMP_MAP_SEND_TO) {
+        *address_len = jump_sockaddr_from_path(elsewhere, &to, o->link_inet6);
+        if (*address_len == 0)
+            return SWALLOW;
+        *address = (const struct sockaddr *)elsewhere;
+    }
+    return DELIVER;
+}
+
+static ssize_t our_sendto(int fd, const void *bytes, size_t len, int flags, const struct sockaddr *address,
+                          socklen_t address_len)
+{
+    struct jump_ovpn *o = jump_ovpn_instance;
+    struct sockaddr_storage elsewhere;
+
+    if (is_udp_address(address) && outbound(o, fd, bytes, len, &elsewhere, &address, &address_len) == SWALLOW)
+        return (ssize_t)len;
+    return o->real.sendto(fd, bytes, len, flags, address, address_len);
+}
+
+static ssize_t our_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    struct jump_ovpn *o = jump_ovpn_instance;
+    struct sockaddr_storage elsewhere;
+    struct msghdr changed = *message;
+    const struct sockaddr *address = message->msg_name;
+
+    if (is_udp_address(address) && message->msg_iovlen == 1) {
+        if (outbound(o, fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, &elsewhere, &address,
+                     &changed.msg_namelen)
+            == SWALLOW)
+            return (ssize_t)message->msg_iov[0].iov_len;
+        changed.msg_name = (void *)(uintptr_t)address;
+    }
+    return o->real.sendmsg(fd, &changed, flags);
+}
+
+/* Wait */
+
+static int wait_ms(jump_time now, jump_time until)
+{
+    jump_time span;
+
+    if (until == JUMP_NEVER)
+        return -1;
+    if (until <= now)
+        return 0;
+    span = (until - now + JUMP_MS(1) - 1) / JUMP_MS(1);
+    return span > 3600000 ? 3600000 : (int)span;
+}
+
+static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
+{
+    struct jump_ovpn *o = jump_ovpn_instance;
+    struct pollfd all[MAX_FDS];
+    jump_time until;
+
+    if (fds_len > MAX_FDS - JUMP_OVPN_OWN_FDS) /* never on a UDP link, which has four */
+        return o->real.poll(fds, fds_len, timeout);
+    o->now = jump_clock_now();
+    until = timeout < 0 ? JUMP_NEVER : o->now + JUMP_MS(timeout);
+    for (;;) {
+        size_t own;
+        jump_time deadline;
+        int ready, host_ready = 0;
+
+        jump_ovpn_run(o);
+        deadline = jump_ovpn_deadline(o);
+        if (fds_len > 0)
+            memcpy(all, fds, fds_len * sizeof *fds);
+        own = jump_ovpn_fds(o, all + fds_len);
+        ready = o->real.poll(all, fds_len + own, wait_ms(o->now, deadline < until ? deadline : until));
+        if (ready < 0)
+            return ready; /* EINTR: OpenVPN looks at its signals */
+        o->now = jump_clock_now();
+        for (nfds_t i = 0; i < fds_len; i++) {
+            fds[i].revents = all[i].revents;
+            host_ready += all[i].revents != 0;
+        }
+        if (ready > host_ready) {
+            jump_ovpn_serve(o, all + fds_len, own);
+            o->now = jump_clock_now();
+        }
+        if (host_ready > 0)
+            return host_ready;
+        if (until <= o->now)
+            return 0;
+    }
+}
+
+bool jump_ovpn_io_begin(struct jump_ovpn *o, struct jump_problem *problem)
+{
+    static const struct {
+        const char *symbol;
+        void *ours;
+    } wanted[] = {{"recvfrom", (void *)our_recvfrom},
+                  {"sendto", (void *)our_sendto},
+                  {"poll", (void *)our_poll},
+                  {"recvmsg", (void *)our_recvmsg},
+                  {"sendmsg", (void *)our_sendmsg}};
+    size_t len = o->facts.multihome ? 5 : 3;
+
+    for (size_t i = 0; i < len; i++) {
+        o->slots[i].symbol = wanted[i].symbol;
+        o->slots[i].ours = wanted[i].ours;
+    }
+    if (!jump_interpose_begin(o->slots, len, problem))
+        return false;
+    o->slots_len = len;
+    /* No slot is called before open_v3 returns: there is one thread, and it is here. */
+    memcpy(&o->real.recvfrom, &o->slots[0].original, sizeof o->real.recvfrom);
+    memcpy(&o->real.sendto, &o->slots[1].original, sizeof o->real.sendto);
+    memcpy(&o->real.poll, &o->slots[2].original, sizeof o->real.poll);
+    memcpy(&o->real.recvmsg, &o->slots[3].original, sizeof o->real.recvmsg);
+    memcpy(&o->real.sendmsg, &o->slots[4].original, sizeof o->real.sendmsg);
+    return true;
+}
+
+void jump_ovpn_io_end(struct jump_ovpn *o)
+{
+    if (o->slots_len > 0)
+        jump_interpose_end(o->slots, o->slots_len);
+    o->slots_len = 0;
+}

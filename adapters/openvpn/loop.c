@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The loop that every adapter writes (adapters/README.md), as OpenVPN allows it: an input goes into the engine, its
+ * actions are carried out until none is left, the store's answers go in. Nothing here waits and nothing decides.
+ * A late tick is normal: while OpenVPN resolves a name or runs a script, nobody calls us.
+ * Read next: io.c (where OpenVPN's thread comes from), map.c (what binding means for packets).
+ */
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+#include <errno.h>
+
+#include "adapter.h"
+#include "system/clock.h"
+
+#define ACTIVITY_EVERY JUMP_MS(100)
+#define FLUSH_EVERY JUMP_MS(1)
+#define FLUSH_PACKETS 64 /* a millisecond: some 700 Mbit/s of full packets, and no burst that a queue would drop */
+
+struct jump_ovpn *jump_ovpn_instance;
+
+void jump_ovpn_log(const struct jump_ovpn *ovpn, enum jump_log_level level, const char *format, ...)
+{
+    static const openvpn_plugin_log_flags_t flags[] = {PLOG_ERR, PLOG_WARN, PLOG_NOTE, PLOG_NOTE};
+    char text[JUMP_PROBLEM_BYTES];
+    va_list arguments;
+
+    if (level > ovpn->arguments.log_level || ovpn->plugin_log == NULL)
+        return;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    ovpn->plugin_log(flags[level], "jumping", "%s", text);
+}
+
+/* Actions */
+
+static void send_control(struct jump_ovpn *ovpn, const struct jump_action *action)
+{
+    uint8_t bytes[1 + JUMP_MAX_DATAGRAM_BYTES];
+    struct jump_path to = action->path;
+
+    bytes[0] = JUMP_MAP_ENVELOPE_BYTE;
+    memcpy(bytes + 1, action->bytes, action->bytes_len);
+    if (ovpn->arguments.role == JUMP_CLIENT) {
+        (void)jump_uplinks_send(ovpn, &to, bytes, action->bytes_len + 1);
+        return;
+    }
+    to.transport = 0;
+    (void)jump_ovpn_link_send(ovpn, &to, JUMP_MAP_NO_PEER, bytes, action->bytes_len + 1);
+}
+
+static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reason reason)
+{
+    struct jump_map_peer *peer = jump_map_find(ovpn->map, host);
+
+    if (peer == NULL)
+        return;
+    jump_hold_forget(ovpn->hold, (uint32_t)(host & 0xffffff));
+    jump_map_fence(ovpn->map, host); /* nothing passes from this moment on, whatever OpenVPN takes to notice */
+    if (ovpn->arguments.role == JUMP_CLIENT) {
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): connecting anew", jump_reason_name(reason));
+        (void)kill(getpid(), SIGUSR1);
+        return;
+    }
+    jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): closing its client instance", jump_reason_name(reason));
+    if (ovpn->management != NULL
+        && !jump_management_kill(ovpn->management, &peer->shown, peer->peer_id, ovpn->link_inet6))
+        jump_ovpn_log(ovpn, JUMP_LOG_ERROR, "the management socket does not take commands: the instance stays until OpenVPN ends it, its packets are dropped");
+}
+
+static void session_ended(struct jump_ovpn *ovpn, const struct jump_action *action)
+{
+    jump_host host = action->host;
+    enum jump_reason reason = action->reason;
+    bool end_host = action->end_host;
+    struct jump_id id = action->session_id;
+    struct jump_session_view other;
+
+    if (jump_engine_find(ovpn->engine, host, &other)) /* the other session of the same instance lives on */
+        return;
+    jump_map_unbind(ovpn->map, host, &id);
+    if (end_host)
+        end_instance(ovpn, host, reason);
+}
+
+static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
+{
+    switch (action->kind) {
+    case JUMP_DO_SEND:
+        send_control(ovpn, action);
+        break;
+    case JUMP_DO_BIND: {
+        struct jump_path path = action->path;
+
+        if (ovpn->arguments.role == JUMP_CLIENT) {
+            jump_uplinks_bind(ovpn, path.transport);
+            path = ovpn->server; /* what OpenVPN sends to; which socket that is has just been settled */
+        }
+        jump_map_bind(ovpn->map, action->host, &action->session_id, &path, action->voluntary, ovpn->now);
+        if (jump_hold_waits(ovpn->hold, (uint32_t)(action->host & 0xffffff))) {
+            ovpn->flush_waits = true;
+            ovpn->flush_at = ovpn->now;
+        }
+        break;
+    }
+    case JUMP_DO_UNBIND:
+        jump_map_unbind(ovpn->map, action->host, &action->session_id);
+        break;
+    case JUMP_DO_END:
+        session_ended(ovpn, action);
+        break;
+    case JUMP_DO_STORE:
+        if (action->last && ovpn->lasts_len < JUMP_OVPN_LASTS)
+            ovpn->lasts[ovpn->lasts_len++] = action->session_id;
+        jump_store_put_if(ovpn->store, &action->session_id, action->ticket, action->revision, action->bytes,
+                          action->bytes_len);
+        break;
+    case JUMP_DO_EMIT:
+        if (ovpn->audit != NULL)
+            jump_audit_file_write(ovpn->audit, &action->event, ovpn->now);
+        break;
+    }
+}
+
+static bool drain(struct jump_ovpn *ovpn)
+{
+    const struct jump_action *action;
+    bool any = false;
+
+    while ((action = jump_engine_next(ovpn->engine)) != NULL) {
+        carry_out(ovpn, action);
+        any = true;
+    }
+    return any;
+}
+
+static void store_answers(struct jump_ovpn *ovpn)
+{
+    struct jump_store_answer answer;
+
+    while (jump_store_next(ovpn->store, &answer)) {
+        struct jump_input in = {.kind = JUMP_IN_STORE};
+
+        in.session_id = answer.session_id;
+        in.ticket = answer.ticket;
+        in.revision = answer.revision;
+        in.store_result = answer.result;
+        (void)jump_engine_feed(ovpn->engine, &in, ovpn->now);
+        (void)drain(ovpn);
+    }
+    while (ovpn->lasts_len > 0) /* this store answers at once, so their last answers are in */
+        jump_store_drop(ovpn->store, &ovpn->lasts[--ovpn->lasts_len]);
+}
+
+int jump_ovpn_feed(struct jump_ovpn *ovpn, const struct jump_input *in)
+{
+    int result;
+    bool any;
+
+    ovpn->now = jump_clock_now();
+    do { /* timers that were due may have filled the queue before the input was taken */
+        result = jump_engine_feed(ovpn->engine, in, ovpn->now);
+        any = drain(ovpn);
+        if (ovpn->store != NULL)
+            store_answers(ovpn);
+    } while (result == JUMP_ERR_BUSY && any);
+    return result;
+}
+
+void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t bytes_len, const struct jump_path *from)
+{
+    struct jump_input in = {.kind = JUMP_IN_DATAGRAM};
+
+    in.path = *from;
+    in.bytes = bytes;
+    in.bytes_len = bytes_len;
+    (void)jump_ovpn_feed(ovpn, &in);
+}
+
+/* What is due */
+
+static void report_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer)
+{
+    struct jump_input in = {.kind = JUMP_IN_ACTIVITY};
+
+    in.host = peer->host;
+    in.sent = peer->sent;
+    in.received = peer->received;
+    in.proof_of_life = false; /* OpenVPN has not checked it yet, and does not tell us when it has */
+    peer->sent = peer->received = false;
+    (void)jump_ovpn_feed(ovpn, &in);
+}
+
+void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool sent)
+{
+    bool *flag = sent ? &peer->sent : &peer->received;
+
+    if (*flag || peer->host == 0)
+        return;
+    *flag = true;
+    ovpn->activity_waits = true;
+    /* The first packet after a silence is what a stretched probe interval must not delay. */
+    if (sent && jump_engine_is_idle(ovpn->engine, peer->host))
+        report_activity(ovpn, peer);
+}
+
+void jump_ovpn_flush(struct jump_ovpn *ovpn)
+{
+    static uint8_t bytes[JUMP_HOLD_PACKET_BYTES]; /* too large for the stack of a host's deep call */
+    uint32_t peers = jump_map_peers(ovpn->map);
+    bool more = false;
+
+    for (uint32_t n = 0; n < peers; n++) {
+        struct jump_map_peer *peer = jump_hold_waits(ovpn->hold, n) ? jump_map_peer(ovpn->map, n) : NULL;
+
+        if (peer == NULL || !peer->bound)
+            continue;
+        for (int i = 0; i < FLUSH_PACKETS; i++) {
+            size_t len = jump_hold_next(ovpn->hold, n, bytes);
+
+            if (len == 0)
+                break;
+            if (jump_ovpn_link_send(ovpn, &peer->binding, n, bytes, len) < 0
+                && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
+                break;
+            jump_hold_sent(ovpn->hold, n); /* any other error is this packet's, as it would be without a hole */
+        }
+        more = more || jump_hold_waits(ovpn->hold, n);
+    }
+    ovpn->flush_waits = more;
+    ovpn->flush_at = ovpn->now + FLUSH_EVERY;
+}
+
+void jump_ovpn_run(struct jump_ovpn *ovpn)
+{
+    if (jump_engine_deadline(ovpn->engine) <= ovpn->now) {
+        struct jump_input in = {.kind = JUMP_IN_TICK};
+
+        (void)jump_ovpn_feed(ovpn, &in);
+    }
+    if (ovpn->flush_waits && ovpn->flush_at <= ovpn->now)
+        jump_ovpn_flush(ovpn);
+    if (ovpn->activity_waits && ovpn->activity_at + ACTIVITY_EVERY <= ovpn->now) {
+        ovpn->activity_waits = false;
+        ovpn->activity_at = ovpn->now;
+        for (uint32_t n = 0; n < jump_map_peers(ovpn->map); n++) {
+            struct jump_map_peer *peer = jump_map_peer(ovpn->map, n);
+
+            if (peer != NULL && (peer->sent || peer->received))
+                report_activity(ovpn, peer);
+        }
+    }
+    if (ovpn->audit != NULL && jump_audit_file_deadline(ovpn->audit) <= ovpn->now)
+        jump_audit_file_flush(ovpn->audit, ovpn->now);
+    if (ovpn->control != NULL && jump_control_deadline(ovpn->control) <= ovpn->now)
+        jump_control_run(ovpn->control, NULL, 0, ovpn->now);
+}
+
+static jump_time earlier(jump_time a, jump_time b)
+{
+    return a < b ? a : b;
+}
+
+jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
+{
+    jump_time at = jump_engine_deadline(ovpn->engine);
+
+    if (ovpn->flush_waits)
+        at = earlier(at, ovpn->flush_at);
+    if (ovpn->activity_waits)
+        at = earlier(at, ovpn->activity_at + ACTIVITY_EVERY);
+    if (ovpn->audit != NULL)
+        at = earlier(at, jump_audit_file_deadline(ovpn->audit));
+    if (ovpn->control != NULL)
+        at = earlier(at, jump_control_deadline(ovpn->control));
+    return at;
+}
+
+/* Our own descriptors */
+
+size_t jump_ovpn_fds(struct jump_ovpn *ovpn, struct pollfd *out)
+{
+    size_t len = 0;
+
+    if (ovpn->netlink != NULL)
+        out[len++] = (struct pollfd){.fd = jump_netlink_fd(ovpn->netlink), .events = POLLIN};
+    for (size_t i = 0; i < JUMP_MAX_CANDIDATES; i++)
+        if (ovpn->uplinks[i].id != 0 && ovpn->uplinks[i].fd >= 0)
+            out[len++] = (struct pollfd){.fd = ovpn->uplinks[i].fd, .events = POLLIN};
+    if (ovpn->management != NULL) {
+        short events;
+        int fd = jump_management_fd(ovpn->management, &events);
+
+        if (fd >= 0)
+            out[len++] = (struct pollfd){.fd = fd, .events = events};
+    }
+    if (ovpn->control != NULL)
+        len += jump_control_fds(ovpn->control, out + len, JUMP_CONTROL_FDS);
+    return len;
+}
+
+void jump_ovpn_serve(struct jump_ovpn *ovpn, const struct pollfd *fds, size_t fds_len)
+{
+    short events;
+
+    for (size_t i = 0; i < fds_len; i++) {
+        if (fds[i].revents == 0)
+            continue;
+        if (ovpn->netlink != NULL && fds[i].fd == jump_netlink_fd(ovpn->netlink)) {
+            struct jump_netlink_change changes[32];
+            size_t changes_len;
+            bool overrun;
+
+            if (jump_netlink_drain(ovpn->netlink, changes, sizeof changes / sizeof changes[0], &changes_len, &overrun))
+                jump_uplinks_update(ovpn, false);
+        } else if (ovpn->management != NULL && fds[i].fd == jump_management_fd(ovpn->management, &events)) {
+            jump_management_run(ovpn->management);
+        } else if (ovpn->arguments.role == JUMP_CLIENT) {
+            jump_uplinks_receive(ovpn, fds[i].fd);
+        }
+    }
+    if (ovpn->control != NULL)
+        jump_control_run(ovpn->control, fds, fds_len, ovpn->now);
+}
+
+/* The control socket's questions */
+
+int jump_ovpn_terminate(void *context, const struct jump_id *session_id, enum jump_reason reason)
+{
+    struct jump_input in = {.kind = JUMP_IN_TERMINATE};
+
+    in.session_id = *session_id;
+    in.reason = reason;
+    return jump_ovpn_feed(context, &in);
+}
+
+bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_cap)
+{
+    const struct jump_ovpn *ovpn = context;
+
+    for (const struct jump_ovpn_client *client = ovpn->clients; client != NULL; client = client->next)
+        if (client->host == host && client->common_name[0] != '\0')
+            return (size_t)snprintf(out, out_cap, "%s", client->common_name) < out_cap;
+    return false;
+}

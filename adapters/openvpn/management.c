@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The management client (management.h). On IPv4 sockets one line does it: `kill ADDRESS:PORT`. On AF_INET6 sockets
+ * OpenVPN's kill compares an IPv4 key with IPv6 ones and finds nobody, so `status 3` is asked for the client ids:
+ * its CLIENT_LIST rows are tab-separated, and which column is which stands in its HEADER row.
+ * What the server says besides (>INFO, >LOG, answers) is read and forgotten.
+ */
+#include "management.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "sockaddr.h"
+
+#define OUT_BYTES 8192
+#define LINE_BYTES 2048
+#define MAX_WANTED 64
+#define COLUMNS 24
+
+struct wanted {
+    struct jump_path shown;
+    uint32_t peer_id;
+};
+
+struct jump_management {
+    int fd;
+    char path[108];
+    char out[OUT_BYTES];
+    size_t out_len;
+    char line[LINE_BYTES];
+    size_t line_len;
+    bool line_too_long;
+    struct wanted wanted[MAX_WANTED];
+    size_t wanted_len, asked; /* how many of them the status that was asked for will answer */
+    int column_address, column_client, column_peer;
+};
+
+struct jump_management *jump_management_open(const char *path)
+{
+    struct jump_management *m = calloc(1, sizeof *m);
+
+    if (m == NULL || strlen(path) >= sizeof m->path) {
+        free(m);
+        return NULL;
+    }
+    strcpy(m->path, path);
+    m->fd = -1;
+    return m;
+}
+
+static void disconnect(struct jump_management *m)
+{
+    if (m->fd >= 0)
+        close(m->fd);
+    m->fd = -1;
+    m->out_len = m->line_len = m->wanted_len = m->asked = 0;
+}
+
+void jump_management_close(struct jump_management *m)
+{
+    if (m == NULL)
+        return;
+    disconnect(m);
+    free(m);
+}
+
+bool jump_management_connect(struct jump_management *m, struct jump_problem *problem)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    if (m->fd >= 0)
+        return true;
+    strcpy(address.sun_path, m->path);
+    m->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (m->fd >= 0 && connect(m->fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return true;
+    jump_problem_set(problem, "management socket %s: %s", m->path, strerror(errno));
+    disconnect(m);
+    return false;
+}
+
+int jump_management_fd(const struct jump_management *m, short *events)
+{
+    *events = (short)(POLLIN | (m->out_len > 0 ? POLLOUT : 0));
+    return m->fd;
+}
+
+static void flush(struct jump_management *m)
+{
+    while (m->out_len > 0) {
+        ssize_t n = send(m->fd, m->out, m->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n <= 0) {
+            if (n < 0 && errno != EAGAIN && errno != EINTR)
+                disconnect(m);
+            return;
+        }
+        m->out_len -= (size_t)n;
+        memmove(m->out, m->out + n, m->out_len);
+    }
+}
+
+static bool command(struct jump_management *m, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (m->fd < 0 || len > sizeof m->out - m->out_len)
+        return false;
+    memcpy(m->out + m->out_len, text, len);
+    m->out_len += len;
+    flush(m);
+    return m->fd >= 0;
+}
+
+/* "192.0.2.1:1194" or, as OpenVPN prints an address of an AF_INET6 socket, "2001:db8::1:1194" or a bare mapped IPv4. */
+static bool is_address(const struct jump_path *shown, const char *text)
+{
+    char ip[64];
+    const char *colon = strrchr(text, ':');
+    struct jump_path path;
+
+    if (colon == NULL)
+        return false;
+    if ((size_t)(colon - text) >= sizeof ip)
+        return false;
+    memcpy(ip, text, (size_t)(colon - text));
+    ip[colon - text] = '\0';
+    if (!jump_sockaddr_parse(&path, ip, colon + 1))
+        return false;
+    path.scope = shown->scope;
+    return memcmp(&path, shown, sizeof path) == 0;
+}
+
+static void take_header(struct jump_management *m, char *const columns[], int n)
+{
+    /* HEADER CLIENT_LIST name name ...: the rows begin with CLIENT_LIST, one word less. */
+    for (int i = 2; i < n; i++) {
+        if (strcmp(columns[i], "Real Address") == 0)
+            m->column_address = i - 1;
+        else if (strcmp(columns[i], "Client ID") == 0)
+            m->column_client = i - 1;
+        else if (strcmp(columns[i], "Peer ID") == 0)
+            m->column_peer = i - 1;
+    }
+}
+
+static void take_client(struct jump_management *m, char *const columns[], int n)
+{
+    char text[64], *end;
+    unsigned long client, peer;
+
+    if (m->column_client <= 0 || m->column_client >= n || m->column_peer <= 0 || m->column_peer >= n
+        || m->column_address <= 0)
+        return;
+    client = strtoul(columns[m->column_client], &end, 10);
+    if (*end != '\0')
+        return;
+    peer = strtoul(columns[m->column_peer], &end, 10);
+    for (size_t i = 0; i < m->asked; i++)
+        if (m->wanted[i].peer_id != UINT32_MAX ? m->wanted[i].peer_id == peer
+                                               : is_address(&m->wanted[i].shown, columns[m->column_address])) {
+            (void)snprintf(text, sizeof text, "client-kill %lu\n", client);
+            (void)command(m, text);
+            return;
+        }
+}
+
+static void ask(struct jump_management *m)
+{
+    if (m->wanted_len > 0 && m->asked == 0 && command(m, "status 3\n"))
+        m->asked = m->wanted_len;
+}
+
+static void take_line(struct jump_management *m)
+{
+    char *columns[COLUMNS], *at = m->line;
+    int n = 0;
+
+    if (m->asked == 0)
+        return;
+    while (at != NULL && n < COLUMNS)
+        columns[n++] = strsep(&at, "\t");
+    if (n >= 2 && strcmp(columns[0], "HEADER") == 0 && strcmp(columns[1], "CLIENT_LIST") == 0) {
+        take_header(m, columns, n);
+    } else if (strcmp(columns[0], "CLIENT_LIST") == 0) {
+        take_client(m, columns, n);
+    } else if (strcmp(columns[0], "END") == 0) {
+        m->wanted_len -= m->asked;
+        memmove(m->wanted, m->wanted + m->asked, m->wanted_len * sizeof m->wanted[0]);
+        m->asked = 0;
+        ask(m);
+    }
+}
+
+void jump_management_run(struct jump_management *m)
+{
+    char bytes[4096];
+    ssize_t n;
+
+    if (m->fd < 0)
+        return;
+    flush(m);
+    while (m->fd >= 0 && (n = recv(m->fd, bytes, sizeof bytes, MSG_DONTWAIT)) != 0) {
+        if (n < 0) {
+            if (errno != EAGAIN && errno != EINTR)
+                disconnect(m);
+            return;
+        }
+        for (ssize_t i = 0; i < n && m->fd >= 0; i++) {
+            if (bytes[i] == '\n') {
+                if (m->line_len > 0 && m->line[m->line_len - 1] == '\r')
+                    m->line_len--;
+                m->line[m->line_len] = '\0';
+                if (!m->line_too_long)
+                    take_line(m);
+                m->line_len = 0;
+                m->line_too_long = false;
+            } else if (m->line_len < sizeof m->line - 1) {
+                m->line[m->line_len++] = bytes[i];
+            } else {
+                m->line_too_long = true;
+            }
+        }
+    }
+    if (m->fd >= 0)
+        disconnect(m); /* the other end closed */
+}
+
+bool jump_management_kill(struct jump_management *m, const struct jump_path *shown, uint32_t peer_id, bool inet6_socket)
+{
+    char text[64];
+
+    if (m->fd < 0)
+        return false;
+    if (!inet6_socket) {
+        (void)snprintf(text, sizeof text, "kill %u.%u.%u.%u:%u\n", shown->ip[12], shown->ip[13], shown->ip[14],
+                       shown->ip[15], shown->port);
+        return command(m, text);
+    }
+    if (m->wanted_len == MAX_WANTED)
+        return false;
+    m->wanted[m->wanted_len].shown = *shown;
+    m->wanted[m->wanted_len++].peer_id = peer_id;
+    ask(m);
+    return m->fd >= 0;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A client of this very process's management socket: the only way that OpenVPN offers to end one client's
+ * instance. It sends `kill` and `client-kill`, reads answers, and knows nothing of sessions. Never blocks: the other end
+ * is served by the same thread. Bounded buffers; what does not fit is refused, and the caller's fence holds.
+ * Connect before privileges are dropped (the UP call): the path is not reachable after a chroot.
+ * Threads: OpenVPN's main thread only. Read next: loop.c.
+ */
+#ifndef JUMP_OVPN_MANAGEMENT_H
+#define JUMP_OVPN_MANAGEMENT_H
+
+#include <jumping/types.h>
+
+#include "system/problem.h"
+
+struct jump_management;
+
+/** @return NULL without memory. Connects later. */
+struct jump_management *jump_management_open(const char *path);
+void jump_management_close(struct jump_management *management);
+
+/** Connect if not connected. @return false with *problem: nobody listens */
+bool jump_management_connect(struct jump_management *management, struct jump_problem *problem);
+
+/** The socket, and what to wait for (POLLIN, POLLOUT); -1: not connected. */
+int jump_management_fd(const struct jump_management *management, short *events);
+
+/** Serve what poll found. */
+void jump_management_run(struct jump_management *management);
+
+/**
+ * End the instance that OpenVPN knows by this address.
+ *
+ * @param inet6_socket the server's socket is AF_INET6: OpenVPN's `kill` finds nobody there, so the instance is looked
+ *                     up by its peer-id (or address) in `status 3`, and `client-kill` is used
+ * @param peer_id      UINT32_MAX: unknown
+ * @return false: not connected, or too many wait
+ */
+bool jump_management_kill(struct jump_management *management, const struct jump_path *shown, uint32_t peer_id,
+                          bool inet6_socket);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Open and close. Everything that needs privilege or the file system is opened here, before OpenVPN becomes a daemon,
+ * changes its root and drops its privileges; what follows uses descriptors. All memory is sized here. Whatever is
+ * missing ends in one line that names it, and OpenVPN does not start: never half of a plugin.
+ * SIGHUP closes and opens again, as another start. Read next: hooks.c, inject.c.
+ */
+#include <errno.h>
+#include <pwd.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapter.h"
+#include "hooks.h"
+#include "store/memory.h"
+#include "system/clock.h"
+#include "system/policy_file.h"
+
+#define DEFAULT_MAX_CLIENTS 1024 /* OpenVPN's own */
+#define CLIENT_SESSIONS 4        /* one, and those that are just ending */
+
+static bool open_policy(struct jump_ovpn *o, struct jump_problem *problem)
+{
+    static struct jump_policy_draft draft;
+    char path[512], line[JUMP_POLICY_FILE_LINE_BYTES];
+
+    if (!jump_policy_file_find(path, sizeof path, problem, o->arguments.policy, NULL))
+        return false;
+    switch (jump_policy_file_read(&draft, problem, path)) {
+    case 0:
+        o->policy = draft.policy;
+        return true;
+    case JUMP_ERR_POLICY:
+        jump_policy_file_describe(line, path, &draft.errors[0]);
+        jump_problem_set(problem, "policy: %s (%u in all; jumpctl policy check %s)", line, draft.error_count, path);
+        return false;
+    default:
+        return false;
+    }
+}
+
+static bool open_files(struct jump_ovpn *o, uint64_t *boot, struct jump_problem *problem)
+{
+    o->state = jump_state_open(problem, o->arguments.state_dir, o->arguments.name);
+    if (o->state == NULL)
+        return false;
+    if (o->arguments.role == JUMP_SERVER && !jump_state_boot_next(o->state, boot, problem))
+        return false;
+    o->audit = jump_audit_file_open(problem, o->arguments.audit, o->arguments.name, o->state);
+    return o->audit != NULL;
+}
+
+static uint32_t max_sessions(const struct jump_ovpn *o)
+{
+    long clients = o->facts.max_clients > 0 ? o->facts.max_clients : DEFAULT_MAX_CLIENTS;
+
+    if (o->arguments.role == JUMP_CLIENT)
+        return CLIENT_SESSIONS;
+    if (o->arguments.max_sessions > 0)
+        return o->arguments.max_sessions;
+    return clients > 500000 ? 1000000 : (uint32_t)clients * 2; /* an instance has two while its handshake is undecided */
+}
+
+static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem *problem)
+{
+    struct jump_config config;
+    uint8_t key[JUMP_MAP_KEY_BYTES];
+    uint32_t sessions = max_sessions(o);
+    int result = JUMP_ERR_ARGUMENT;
+
+    memset(&config, 0, sizeof config);
+    config.role = o->arguments.role;
+    config.host_kind = JUMP_HOST_OPENVPN;
+    config.policy = o->policy;
+    config.max_sessions = sessions;
+    config.unique_path = true;
+    config.boot = boot;
+    randombytes_buf(config.seed, sizeof config.seed);
+    memcpy(config.instance_key, jump_state_instance_key(o->state), sizeof config.instance_key);
+
+    o->engine_memory_len = jump_engine_bytes(&config);
+    if (o->engine_memory_len > 0 && posix_memalign(&o->engine_memory, 4096, o->engine_memory_len) == 0) {
+        memset(o->engine_memory, 0, o->engine_memory_len);
+        o->locked_in = getpid();
+        if (sodium_mlock(o->engine_memory, o->engine_memory_len) != 0)
+            jump_ovpn_log(o, JUMP_LOG_WARNING, "memory with keys cannot be locked: it may reach a swap device");
+        result = jump_engine_init(&o->engine, o->engine_memory, o->engine_memory_len, &config, jump_clock_now());
+    }
+    sodium_memzero(&config, sizeof config);
+    if (o->engine == NULL) {
+        jump_problem_set(problem, "the engine does not start: %s", jump_error_text(result));
+        return false;
+    }
+    o->map_memory_len = jump_map_bytes(sessions);
+    o->map_memory = malloc(o->map_memory_len);
+    randombytes_buf(key, sizeof key);
+    if (o->map_memory != NULL)
+        o->map = jump_map_init(o->map_memory, o->map_memory_len, sessions, key);
+    if (o->map != NULL)
+        o->hold = jump_hold_open(sessions * 2, JUMP_HOLD_PACKETS, JUMP_HOLD_POOL_BYTES);
+    o->store = jump_store_memory_open(sessions + JUMP_OVPN_LASTS > 1000000 ? 1000000 : sessions + JUMP_OVPN_LASTS);
+    if (o->facts.multihome)
+        o->peer_pktinfo = calloc((size_t)sessions * 2, sizeof *o->peer_pktinfo);
+    if (o->hold == NULL || o->store == NULL || (o->facts.multihome && o->peer_pktinfo == NULL)) {
+        jump_problem_set(problem, "not enough memory for %u sessions", (unsigned)sessions);
+        return false;
+    }
+    return true;
+}
+
+static bool open_sockets(struct jump_ovpn *o, struct jump_problem *problem)
+{
+    struct jump_control_host host;
+    char path[JUMP_SETTINGS_TEXT_BYTES];
+    int n = snprintf(path, sizeof path, "%s/%s.sock", o->arguments.run_dir, o->arguments.name);
+
+    if (n < 0 || (size_t)n >= sizeof path) {
+        jump_problem_set(problem, "run_dir is too long: %s", o->arguments.run_dir);
+        return false;
+    }
+    memset(&host, 0, sizeof host);
+    host.engine = o->engine;
+    host.name = o->arguments.name;
+    host.version = PACKAGE_VERSION;
+    host.role = o->arguments.role;
+    host.terminate = jump_ovpn_terminate;
+    host.peer_name = jump_ovpn_peer_name;
+    host.context = o;
+    o->control = jump_control_open(problem, path, &host);
+    if (o->control == NULL)
+        return false;
+    if (o->arguments.role == JUMP_CLIENT) {
+        o->netlink = jump_netlink_open(problem);
+        return o->netlink != NULL;
+    }
+    if (!o->facts.management && jump_inject_management_path(path, sizeof path, &o->arguments)) {
+        o->management = jump_management_open(path);
+        if (o->management == NULL) {
+            jump_problem_set(problem, "not enough memory");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void note(void *context, const char *text)
+{
+    jump_ovpn_log(context, JUMP_LOG_WARNING, "%s", text);
+}
+
+static bool inject(struct jump_ovpn *o, struct openvpn_plugin_args_open_return *out, struct jump_problem *problem)
+{
+    char text[JUMP_INJECT_BYTES];
+    const struct passwd *owner = getpwuid(geteuid());
+    struct openvpn_plugin_string_list *list;
+
+    if (!jump_inject_text(text, problem, &o->arguments, &o->facts, &o->policy, owner == NULL ? NULL : owner->pw_name,
+                          note, o))
+        return false;
+    list = out->return_list == NULL ? NULL : calloc(1, sizeof *list);
+    if (list != NULL) {
+        list->name = strdup("config");
+        list->value = strdup(text);
+    }
+    if (list == NULL || list->name == NULL || list->value == NULL) {
+        if (list != NULL) {
+            free(list->name);
+            free(list->value);
+            free(list);
+        }
+        jump_problem_set(problem, "OpenVPN takes no configuration from this plugin");
+        return false;
+    }
+    *out->return_list = list;
+    return true;
+}
+
+static bool open_all(struct jump_ovpn *o, const struct openvpn_plugin_args_open_in *in,
+                     struct openvpn_plugin_args_open_return *out, struct jump_problem *problem)
+{
+    uint64_t boot = 0;
+
+    if (sodium_init() < 0) {
+        jump_problem_set(problem, "libsodium does not start");
+        return false;
+    }
+    if (!jump_settings_arguments_read(&o->arguments, problem, (const char *const *)in->argv))
+        return false;
+    jump_settings_facts_read(&o->facts);
+    if (!jump_settings_defaults(&o->arguments, problem, o->facts.stem))
+        return false;
+    if (!jump_inject_possible(problem, &o->arguments, &o->facts)) {
+        o->bare = true;
+        jump_ovpn_log(o, JUMP_LOG_WARNING, "%s", problem->text);
+        return true;
+    }
+    return open_policy(o, problem) && open_files(o, &boot, problem) && open_memory(o, boot, problem)
+           && open_sockets(o, problem) && inject(o, out, problem) && jump_ovpn_io_begin(o, problem);
+}
+
+int jump_ovpn_open(const struct openvpn_plugin_args_open_in *in, struct openvpn_plugin_args_open_return *out)
+{
+    struct jump_problem problem = {.text = "not enough memory"};
+    struct jump_ovpn *o;
+
+    if (jump_ovpn_instance != NULL) {
+        in->callbacks->plugin_log(PLOG_ERR, "jumping", "%s", "a second plugin line: one process has one instance");
+        return OPENVPN_PLUGIN_FUNC_ERROR;
+    }
+    o = calloc(1, sizeof *o);
+    if (o != NULL) {
+        o->plugin_log = in->callbacks->plugin_log;
+        o->arguments.log_level = JUMP_LOG_INFO;
+        o->link_fd = -1;
+    }
+    if (o == NULL || !open_all(o, in, out, &problem)) {
+        in->callbacks->plugin_log(PLOG_ERR, "jumping", "%s", problem.text);
+        if (o != NULL)
+            jump_ovpn_close(o);
+        return OPENVPN_PLUGIN_FUNC_ERROR;
+    }
+    jump_ovpn_instance = o;
+    out->handle = (openvpn_plugin_handle_t)o;
+    out->type_mask = 0;
+    if (!o->bare) {
+        out->type_mask = OPENVPN_PLUGIN_MASK(OPENVPN_PLUGIN_TLS_FINAL) | OPENVPN_PLUGIN_MASK(OPENVPN_PLUGIN_UP);
+        if (o->arguments.role == JUMP_SERVER)
+            out->type_mask |= OPENVPN_PLUGIN_MASK(OPENVPN_PLUGIN_CLIENT_CONNECT_V2)
+                              | OPENVPN_PLUGIN_MASK(OPENVPN_PLUGIN_CLIENT_DISCONNECT);
+        else
+            out->type_mask |= OPENVPN_PLUGIN_MASK(OPENVPN_PLUGIN_ROUTE_UP);
+        jump_ovpn_log(o, JUMP_LOG_INFO, "%s '%s', policy %s %u.%u, audit %s",
+                      o->arguments.role == JUMP_SERVER ? "server" : "client", o->arguments.name, o->arguments.policy,
+                      o->policy.version_major, o->policy.version_minor, o->arguments.audit);
+    }
+    return OPENVPN_PLUGIN_FUNC_SUCCESS;
+}
+
+void jump_ovpn_close(struct jump_ovpn *o)
+{
+    jump_ovpn_io_end(o);
+    while (o->clients != NULL)
+        jump_ovpn_client_close(o, o->clients);
+    if (jump_ovpn_instance == o)
+        jump_ovpn_instance = NULL;
+    jump_uplinks_end(o);
+    jump_netlink_close(o->netlink);
+    jump_management_close(o->management);
+    jump_control_close(o->control);
+    if (o->engine != NULL)
+        jump_engine_wipe(o->engine);
+    if (o->engine_memory != NULL)
+        (void)sodium_munlock(o->engine_memory, o->engine_memory_len); /* wipes it too */
+    free(o->engine_memory);
+    jump_hold_close(o->hold);
+    free(o->map_memory);
+    free(o->peer_pktinfo);
+    jump_store_close(o->store);
+    if (o->audit != NULL)
+        jump_audit_file_close(o->audit);
+    jump_state_close(o->state);
+    sodium_memzero(o, sizeof *o);
+    free(o);
+}

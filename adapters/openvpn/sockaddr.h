@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Between the system's socket addresses and the core's paths. An IPv4 address is the same path whether the socket
+ * showed it as AF_INET or mapped into AF_INET6; the way back depends on the socket. No state, any thread.
+ */
+#ifndef JUMP_OVPN_SOCKADDR_H
+#define JUMP_OVPN_SOCKADDR_H
+
+#include <sys/socket.h>
+
+#include <jumping/types.h>
+
+/** @return false: neither AF_INET nor AF_INET6, or too short */
+bool jump_sockaddr_to_path(struct jump_path *path, const struct sockaddr *address, socklen_t address_len);
+
+/** @return bytes used in `address`; 0: an IPv6 path on an AF_INET socket */
+socklen_t jump_sockaddr_from_path(struct sockaddr_storage *address, const struct jump_path *path, bool inet6_socket);
+
+/**
+ * From OpenVPN's environment: `ip` is untrusted_ip (IPv4) or untrusted_ip6, `port` decimal.
+ *
+ * @return false: not an address
+ */
+bool jump_sockaddr_parse(struct jump_path *path, const char *ip, const char *port);
+
+bool jump_sockaddr_is_ipv4(const struct jump_path *path);
+
+#endif
