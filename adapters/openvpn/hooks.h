@@ -7,7 +7,10 @@
 #ifndef JUMP_OVPN_HOOKS_H
 #define JUMP_OVPN_HOOKS_H
 
+/* OpenVPN declares the entry points of every plugin here: they are what plugin.c exports. */
+#pragma GCC visibility push(default)
 #include <openvpn/openvpn-plugin.h>
+#pragma GCC visibility pop
 
 struct jump_ovpn;
 struct jump_ovpn_client;

@@ -4,9 +4,9 @@
  * nothing is decided here. PRE_CONFIG_PARSE, because only then may a plugin add to the configuration.
  * Read next: adapters/openvpn/hooks.h, docs/openvpn.md.
  */
-#include <openvpn/openvpn-plugin.h>
-
 #include "openvpn/hooks.h"
+
+#pragma GCC visibility push(default) /* everything else in this object is hidden */
 
 /* OpenVPN's header declares the entry points; these two it leaves out. */
 OPENVPN_EXPORT int openvpn_plugin_select_initialization_point_v1(void);
@@ -50,3 +50,5 @@ OPENVPN_EXPORT void openvpn_plugin_close_v1(openvpn_plugin_handle_t handle)
 {
     jump_ovpn_close((struct jump_ovpn *)handle);
 }
+
+#pragma GCC visibility pop
