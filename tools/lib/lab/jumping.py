@@ -62,10 +62,10 @@ class End:
         if done.returncode != 0:
             return []
         try:
-            answer = json.loads(done.stdout or '[]')
+            answer = json.loads(done.stdout)
         except json.JSONDecodeError as error:
             raise Fault(f'jumpctl sessions --json: {error}: {done.stdout[:200]!r}') from None
-        return answer.get('sessions', []) if isinstance(answer, dict) else answer
+        return [session for instance in answer['instances'] for session in instance['sessions']]
 
     def events(self, since_ns=0):
         """The audit log's records from this instant on; a line still being written is left out."""
