@@ -9,9 +9,17 @@ unit_ldadd = libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
 
 EXTRA_DIST += tests/unit/runner.h
 
+# Two real engines over a simulated network: what every test_engine_* stands on.
+check_LIBRARIES = libworld.a
+libworld_a_CPPFLAGS = -I$(srcdir)/core/include -I$(srcdir)/core
+libworld_a_SOURCES = tests/lib/world.c tests/lib/world.h tests/lib/peek.c tests/lib/peek.h tests/lib/story.h
+engine_cppflags = $(unit_cppflags) -I$(srcdir)/tests/lib
+engine_ldadd = libworld.a $(unit_ldadd)
+
 unit_tests = \
 	tests/unit/test_fsm tests/unit/test_replay tests/unit/test_timer tests/unit/test_ratelimit \
-	tests/unit/test_score tests/unit/test_policy
+	tests/unit/test_score tests/unit/test_policy \
+	tests/unit/test_engine_model
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
@@ -36,6 +44,10 @@ tests_unit_test_score_LDADD = $(unit_ldadd)
 tests_unit_test_policy_SOURCES = tests/unit/test_policy.c
 tests_unit_test_policy_CPPFLAGS = $(unit_cppflags)
 tests_unit_test_policy_LDADD = $(unit_ldadd)
+
+tests_unit_test_engine_model_SOURCES = tests/unit/test_engine_model.c
+tests_unit_test_engine_model_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_model_LDADD = $(engine_ldadd)
 
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)

@@ -99,18 +99,32 @@ void world_restart_server(struct world *w)
     w->held_count = 0;
 }
 
-static void fly(struct world *w, const struct world_flight *flight)
+static struct world_flight *take_off(struct world *w, const struct world_flight *flight)
 {
     for (unsigned i = 0; i < WORLD_FLIGHTS; i++) {
         if (w->flights[i].used)
             continue;
         w->flights[i] = *flight;
-        if (w->on_flight)
-            w->on_flight(w, &w->flights[i]);
-        return;
+        if (i >= w->flights_top)
+            w->flights_top = i + 1;
+        return &w->flights[i];
     }
     fprintf(stderr, "world: too many datagrams in flight\n");
     abort();
+}
+
+static void fly(struct world *w, const struct world_flight *flight)
+{
+    struct world_flight *f = take_off(w, flight);
+    if ((f->to_server ? w->drop_up : w->drop_down) >> (f->bytes[0] & 15) & 1)
+        f->used = false;
+    else if (w->on_flight)
+        w->on_flight(w, f);
+}
+
+void world_fly(struct world *w, const struct world_flight *flight)
+{
+    take_off(w, flight)->used = true;
 }
 
 static bool lost(struct world *w, const struct world_client *c, unsigned uplink)
@@ -139,8 +153,19 @@ static void answer_store(struct world *w, const struct jump_action *action, stru
     in->revision = ++w->store_revision;
 }
 
+static void hold(struct world *w, const struct jump_action *action)
+{
+    if (w->held_count == sizeof w->held / sizeof w->held[0]) {
+        fprintf(stderr, "world: too many answers held\n");
+        abort();
+    }
+    answer_store(w, action, &w->held[w->held_count++]);
+}
+
 static void server_action(struct world *w, const struct jump_action *action, struct jump_input *todo, unsigned *todos)
 {
+    if (w->on_action)
+        w->on_action(w, true, 0, action);
     switch (action->kind) {
     case JUMP_DO_SEND: {
         struct world_flight flight = { .used = true, .source = w->server_path, .target = action->path,
@@ -163,7 +188,7 @@ static void server_action(struct world *w, const struct jump_action *action, str
     }
     case JUMP_DO_STORE:
         if (w->store == WORLD_STORE_HELD)
-            answer_store(w, action, &w->held[w->held_count++ % 16]);
+            hold(w, action);
         else
             answer_store(w, action, &todo[(*todos)++]);
         break;
@@ -173,29 +198,18 @@ static void server_action(struct world *w, const struct jump_action *action, str
     case JUMP_DO_END:
         w->server_ends++;
         w->server_ended_for = action->reason;
+        w->server_end_host = action->end_host;
         break;
     default:
         break;
     }
 }
 
-static void drain_server(struct world *w)
-{
-    struct jump_input todo[64];
-    unsigned todos = 0, done = 0;
-    for (;;) {
-        const struct jump_action *action;
-        while ((action = jump_engine_next(w->server)) != NULL)
-            server_action(w, action, todo, &todos);
-        if (done == todos)
-            return;
-        jump_engine_feed(w->server, &todo[done++], w->now);
-    }
-}
-
 static void client_action(struct world *w, unsigned n, const struct jump_action *action)
 {
     struct world_client *c = &w->clients[n];
+    if (w->on_action)
+        w->on_action(w, false, n, action);
     switch (action->kind) {
     case JUMP_DO_SEND: {
         unsigned uplink = action->path.transport - 1u;
@@ -224,6 +238,7 @@ static void client_action(struct world *w, unsigned n, const struct jump_action 
         c->ended = true;
         c->ends++;
         c->ended_for = action->reason;
+        c->end_host = action->end_host;
         break;
     case JUMP_DO_EMIT:
         record(w, false, n, &action->event);
@@ -233,40 +248,93 @@ static void client_action(struct world *w, unsigned n, const struct jump_action 
     }
 }
 
-static void drain_client(struct world *w, unsigned n)
+/* Due timers of many sessions fill the queue: then it is drained and the same input is fed again. */
+static int feed_server(struct world *w, const struct jump_input *in)
 {
-    const struct jump_action *action;
-    while ((action = jump_engine_next(w->clients[n].engine)) != NULL)
-        client_action(w, n, action);
+    struct jump_input todo[64];
+    unsigned todos = 0, done = 0;
+    int verdict;
+    for (;;) {
+        const struct jump_action *action;
+        verdict = jump_engine_feed(w->server, in, w->now);
+        while ((action = jump_engine_next(w->server)) != NULL)
+            server_action(w, action, todo, &todos);
+        if (verdict != JUMP_ERR_BUSY)
+            break;
+    }
+    while (done < todos) {
+        struct jump_input answer = todo[done++];
+        feed_server(w, &answer);
+    }
+    return verdict;
 }
 
-void world_feed_server(struct world *w, struct jump_input *in)
+static int feed_client(struct world *w, unsigned n, const struct jump_input *in)
 {
-    jump_engine_feed(w->server, in, w->now);
-    drain_server(w);
+    int verdict;
+    do {
+        const struct jump_action *action;
+        verdict = jump_engine_feed(w->clients[n].engine, in, w->now);
+        while ((action = jump_engine_next(w->clients[n].engine)) != NULL)
+            client_action(w, n, action);
+    } while (verdict == JUMP_ERR_BUSY);
+    return verdict;
 }
 
-void world_feed_client(struct world *w, unsigned client, struct jump_input *in)
+int world_feed_server(struct world *w, struct jump_input *in)
 {
-    jump_engine_feed(w->clients[client].engine, in, w->now);
-    drain_client(w, client);
+    return feed_server(w, in);
+}
+
+int world_feed_client(struct world *w, unsigned client, struct jump_input *in)
+{
+    return feed_client(w, client, in);
 }
 
 int world_inject(struct world *w, const struct jump_path *source, const uint8_t *bytes, size_t len)
 {
     struct jump_input in = { .kind = JUMP_IN_DATAGRAM, .path = *source, .bytes = bytes, .bytes_len = len };
-    int verdict = jump_engine_feed(w->server, &in, w->now);
-    drain_server(w);
-    return verdict;
+    return feed_server(w, &in);
 }
 
 int world_inject_client(struct world *w, unsigned client, uint8_t transport, const uint8_t *bytes, size_t len)
 {
     struct jump_input in = { .kind = JUMP_IN_DATAGRAM, .path = w->server_path, .bytes = bytes, .bytes_len = len };
     in.path.transport = transport;
-    int verdict = jump_engine_feed(w->clients[client].engine, &in, w->now);
-    drain_client(w, client);
-    return verdict;
+    return feed_client(w, client, &in);
+}
+
+bool world_answer_held(struct world *w, enum jump_store_result result)
+{
+    if (w->held_count == 0)
+        return false;
+    struct jump_input in = w->held[0];
+    memmove(w->held, w->held + 1, --w->held_count * sizeof w->held[0]);
+    in.store_result = result;
+    feed_server(w, &in);
+    return true;
+}
+
+static void rekey(struct jump_input *in, unsigned client, const uint8_t *secret, bool maybe_new)
+{
+    *in = (struct jump_input){ .kind = JUMP_IN_EPOCH, .host = client + 1, .secret = secret, .maybe_new = maybe_new };
+}
+
+void world_rekey_server(struct world *w, unsigned client, const uint8_t secret[JUMP_SECRET_BYTES], bool maybe_new)
+{
+    struct jump_input in;
+    rekey(&in, client, secret, maybe_new);
+    in.path = w->clients[client].uplinks[0];
+    feed_server(w, &in);
+}
+
+void world_rekey_client(struct world *w, unsigned client, const uint8_t secret[JUMP_SECRET_BYTES], bool maybe_new)
+{
+    struct jump_input in;
+    rekey(&in, client, secret, maybe_new);
+    in.path = w->server_path;
+    in.path.transport = 1;
+    feed_client(w, client, &in);
 }
 
 static void deliver(struct world *w, struct world_flight *flight)
@@ -287,7 +355,9 @@ static void deliver(struct world *w, struct world_flight *flight)
 static struct world_flight *next_flight(struct world *w)
 {
     struct world_flight *first = NULL;
-    for (unsigned i = 0; i < WORLD_FLIGHTS; i++)
+    while (w->flights_top > 0 && !w->flights[w->flights_top - 1].used)
+        w->flights_top--;
+    for (unsigned i = 0; i < w->flights_top; i++)
         if (w->flights[i].used && (!first || w->flights[i].at < first->at))
             first = &w->flights[i];
     return first;
@@ -329,6 +399,15 @@ bool world_until(struct world *w, bool (*done)(struct world *w), jump_time span)
 void world_run(struct world *w, jump_time span)
 {
     world_until(w, NULL, span);
+}
+
+void world_busy(struct world *w, unsigned client, jump_time span)
+{
+    for (jump_time end = w->now + span; w->now < end;) {
+        jump_time left = end - w->now;
+        world_activity(w, client);
+        world_run(w, left < JUMP_MS(100) ? left : JUMP_MS(100));
+    }
 }
 
 void world_rebind(struct world *w, unsigned client, unsigned uplink)
@@ -412,6 +491,18 @@ unsigned world_count(const struct world *w, bool server, enum jump_event_kind ki
         if (w->events[i].server == server && w->events[i].event.kind == kind &&
             (reason == JUMP_REASON_NONE || w->events[i].event.reason == reason))
             count++;
+    return count;
+}
+
+unsigned world_took(const struct world *w, bool server, const char *row, enum jump_reason reason)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < w->event_count; i++) {
+        const struct jump_event *e = &w->events[i].event;
+        if (w->events[i].server == server && e->kind == JUMP_EVENT_STATE_CHANGE && strcmp(e->row, row) == 0 &&
+            (reason == JUMP_REASON_NONE || e->reason == reason))
+            count++;
+    }
     return count;
 }
 
