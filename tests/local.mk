@@ -49,6 +49,21 @@ tests_unit_test_engine_model_SOURCES = tests/unit/test_engine_model.c
 tests_unit_test_engine_model_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_model_LDADD = $(engine_ldadd)
 
+# Known answers: the core against an implementation that shares no line with it.
+unit_tests += tests/unit/test_wire tests/unit/test_vectors
+
+tests_unit_test_wire_SOURCES = tests/unit/test_wire.c
+tests_unit_test_wire_CPPFLAGS = $(unit_cppflags)
+tests_unit_test_wire_LDADD = $(unit_ldadd)
+
+tests_unit_test_vectors_SOURCES = tests/unit/test_vectors.c
+tests_unit_test_vectors_CPPFLAGS = $(unit_cppflags) $(SODIUM_CFLAGS) -DVECTORS='"$(abs_srcdir)/tests/vectors/vectors.txt"'
+tests_unit_test_vectors_LDADD = $(unit_ldadd)
+
+EXTRA_DIST += tests/unit/fields.h tests/vectors/vectors.txt tests/vectors/reference.py
+EXTRA_DIST += docs/state-machine.md tools/gen-state-machine
+dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
+
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
