@@ -14,6 +14,7 @@
 #define LEAST_BACKOFF JUMP_MS(100)
 #define MOST_BACKOFF JUMP_MS(2000)
 #define BIRTH_BACKOFF JUMP_MS(200)
+#define LEAST_CANDIDATE_PROBES 3 /* fewer say nothing about a path */
 #define COOKIE_FOR JUMP_MS(10000)
 #define LEAST_SWITCH_TIMEOUT JUMP_MS(2000)
 
@@ -40,13 +41,23 @@ static struct jump_candidate_part *candidate_in_turn(struct jump_engine *e, stru
     return NULL;
 }
 
+static bool has_candidate(const struct jump_engine *e)
+{
+    for (uint8_t i = 0; i < e->candidate_count; i++)
+        if (!e->candidates[i].refused)
+            return true;
+    return false;
+}
+
 static void request(struct jump_engine *e, struct jump_session *s)
 {
     struct jump_client_part *c = &s->u.client;
     struct jump_candidate_part *p = candidate_in_turn(e, s);
     c->send_at = e->now + request_interval(e, s);
-    if (!p)
-        return; /* no way out of this machine now: the host's next report brings one */
+    if (!p) { /* no way out of this machine now: T13 at once */
+        c->send_at = e->now;
+        return;
+    }
     const struct jump_path *to = &p->candidate.path;
     struct jump_body body = {
         .attempt = s->attempt,
@@ -223,7 +234,7 @@ static int on_candidate_ack(struct jump_engine *e, const struct jump_message *m)
     jump_time sent_at;
     if (!p || !jump_health_answer(&p->health, &sent_at, m->body.seq & 0xffffffffffffu, e->now))
         return JUMP_ERR_REFUSED;
-    p->known = true;
+    p->known = p->known || p->health.next_seq > LEAST_CANDIDATE_PROBES;
     if (p->stable_since == JUMP_NEVER || p->stable_since == 0)
         p->stable_since = e->now;
     return 0;
@@ -258,6 +269,8 @@ static int on_probe_ack(struct jump_engine *e, struct jump_session *s, const str
             }
         }
     }
+    if (m->body.state != JUMP_BIRTH)
+        c->confirmed = true;
     if (m->body.state_version > c->server_version)
         c->server_version = m->body.state_version;
     return 0;
@@ -348,10 +361,7 @@ static bool other_candidate_left(struct jump_engine *e, uint8_t refused)
     struct jump_candidate_part *p = jump_prober_candidate(e, refused);
     if (p)
         p->refused = true;
-    for (uint8_t i = 0; i < e->candidate_count; i++)
-        if (!e->candidates[i].refused)
-            return true;
-    return false;
+    return has_candidate(e);
 }
 
 static int on_deny(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
@@ -652,8 +662,14 @@ void jump_client_due(struct jump_engine *e, struct jump_session *s)
     }
     if (!jump_session_live(s) || s->version != version)
         return;
-    if (recovering(s) && e->now >= c->send_at)
-        request(e, s);
+    if (recovering(s) && e->now >= c->send_at) {
+        if (has_candidate(e))
+            request(e, s);
+        else
+            jump_engine_move(e, s, JUMP_EV_REATTACH_DENIED, JUMP_REASON_NO_CANDIDATE_TRANSPORTS);
+    }
+    if (!jump_session_live(s) || s->version != version)
+        return;
     if (jump_session_bound(s)) {
         if (e->now >= c->probe_at)
             jump_prober_probe(e, s);

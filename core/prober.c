@@ -106,7 +106,9 @@ void jump_prober_overdue(struct jump_engine *e, struct jump_session *s)
                                             jump_health_loss_before(&s->health, jump_health_rto(&s->health) * 2, e->now));
     c->drops++;
     jump_health_overdue(&s->health);
-    if (c->drops >= c->drops_allowed)
+    /* The server attaches on our first PROBE: giving up before it has one would end a session at its birth. */
+    bool unconfirmed = !c->confirmed && e->now < s->born_at + JUMP_MS(s->policy.birth_window_ms);
+    if (c->drops >= c->drops_allowed && !unconfirmed)
         jump_prober_dead(e, s);
     else
         jump_prober_probe(e, s);
@@ -155,10 +157,10 @@ void jump_prober_candidates(struct jump_engine *e, struct jump_session *s)
     s->u.client.candidate_probe_at = e->now + JUMP_MS(s->policy.heartbeat_interval_ms);
 }
 
-static void score_of(struct jump_score_input *in, const struct jump_health *h, const struct jump_session *s,
-                     jump_time stable_since, uint32_t priority, uint8_t id, jump_time now)
+static void score_of(struct jump_score_input *in, const struct jump_health *h, jump_time stable_since,
+                     uint32_t priority, uint8_t id, jump_time now)
 {
-    in->loss_ppm = jump_health_loss(h, s->policy.loss_window_ms, jump_health_rto(h), now);
+    in->loss_ppm = jump_health_loss_before(h, jump_health_rto(h), now); /* one window is too few probes to compare */
     in->rtt_us = h->srtt_us;
     in->stable_since = stable_since;
     in->priority = priority;
@@ -170,7 +172,7 @@ static struct jump_candidate_part *best_candidate(struct jump_engine *e, struct 
 {
     struct jump_score_input current, best, in;
     struct jump_candidate_part *found = NULL, *own = jump_prober_candidate(e, s->binding.transport);
-    score_of(&current, &s->health, s, s->health.good_since, own ? own->candidate.priority : 0, s->binding.transport,
+    score_of(&current, &s->health, s->health.good_since, own ? own->candidate.priority : 0, s->binding.transport,
              e->now);
     uint32_t margin = jump_score_margin(s->policy.hysteresis_margin,
                                         s->volatile_at == JUMP_NEVER ? 0 : e->now - s->volatile_at,
@@ -179,7 +181,7 @@ static struct jump_candidate_part *best_candidate(struct jump_engine *e, struct 
         struct jump_candidate_part *p = &e->candidates[i];
         if (p->candidate.path.transport == s->binding.transport || p->refused || !p->known)
             continue;
-        score_of(&in, &p->health, s, p->stable_since, p->candidate.priority, p->candidate.path.transport, e->now);
+        score_of(&in, &p->health, p->stable_since, p->candidate.priority, p->candidate.path.transport, e->now);
         if (jump_score_better_by(&in, &current, margin) && (!found || jump_score_compare(&in, &best) < 0)) {
             found = p;
             best = in;
