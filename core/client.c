@@ -106,6 +106,7 @@ void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_
             break;
         }
         c->recovery_due = e->now + JUMP_MS(s->policy.recovery_window_ms);
+        c->retry_at = 0;
         c->next_candidate = 0;
         begin_attempt(e, s, reason, false);
         break;
