@@ -7,7 +7,6 @@
  */
 #include "system/audit_file.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -22,6 +21,7 @@
 
 #include "system/clock.h"
 #include "system/file.h"
+#include "system/path.h"
 
 #define BODY_BYTES 3072 /* the longest event as JSON; the longest there is takes about 1 300 */
 #define LINE_BYTES (JUMP_AUDIT_PREFIX_BYTES + BODY_BYTES + 2)
@@ -116,24 +116,6 @@ static void text_clean(char *out, size_t cap, const char *in)
     out[len] = '\0';
 }
 
-void jump_audit_file_path_text(char out[JUMP_PATH_TEXT_BYTES], const struct jump_path *path)
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    const char *proto = path->proto == JUMP_PROTO_TCP ? "tcp" : "udp";
-    char ip[INET6_ADDRSTRLEN] = "?";
-
-    if (memcmp(path->ip, mapped, sizeof mapped) == 0) {
-        (void)inet_ntop(AF_INET, path->ip + 12, ip, sizeof ip);
-        (void)snprintf(out, JUMP_PATH_TEXT_BYTES, "%s %s:%u", proto, ip, path->port);
-        return;
-    }
-    (void)inet_ntop(AF_INET6, path->ip, ip, sizeof ip);
-    if (path->scope != 0)
-        (void)snprintf(out, JUMP_PATH_TEXT_BYTES, "%s [%s%%%" PRIu32 "]:%u", proto, ip, path->scope, path->port);
-    else
-        (void)snprintf(out, JUMP_PATH_TEXT_BYTES, "%s [%s]:%u", proto, ip, path->port);
-}
-
 /* An object that notices a failed allocation once, at the end. */
 struct writer {
     struct json_object *object;
@@ -171,7 +153,7 @@ static void put_path(struct writer *to, const char *key, const struct jump_path 
 {
     char text[JUMP_PATH_TEXT_BYTES];
 
-    jump_audit_file_path_text(text, path);
+    jump_path_text(text, path);
     put_text(to, key, text);
 }
 
@@ -465,6 +447,7 @@ static enum begin tail_check(struct jump_audit_file *file)
 {
     size_t cap = (size_t)(file->identity.st_size < TAIL_BYTES ? file->identity.st_size : TAIL_BYTES);
     struct jump_audit_head head = file->head;
+    enum begin result;
     bool met = false, torn;
     char *tail = malloc(cap + 1), *line, *end;
     ssize_t got;
@@ -506,8 +489,9 @@ static enum begin tail_check(struct jump_audit_file *file)
     /* A torn line was never counted, so nothing that is recorded goes with it. */
     if (torn && (!met || ftruncate(file->fd, file->identity.st_size - (off_t)(tail + got - line)) != 0))
         file->newline_first = true;
+    result = !met ? BEGIN_TAIL_UNKNOWN : torn ? BEGIN_TORN_LINE : BEGIN_NOT;
     free(tail);
-    return !met ? BEGIN_TAIL_UNKNOWN : torn ? BEGIN_TORN_LINE : BEGIN_NOT;
+    return result;
 }
 
 /* Open the path. @return the descriptor with its status; -1 with *problem. */

@@ -77,8 +77,4 @@ void jump_audit_file_stats(const struct jump_audit_file *file, struct jump_audit
  */
 bool jump_audit_file_prefix(uint64_t *seq, uint8_t prev[JUMP_CHAIN_BYTES], const char *line, size_t line_len);
 
-/** "udp 203.0.113.7:4711" or "udp [2001:db8::1%2]:4711" (%: scope, where there is one). For audit and people alike. */
-#define JUMP_PATH_TEXT_BYTES 72
-void jump_audit_file_path_text(char out[JUMP_PATH_TEXT_BYTES], const struct jump_path *path);
-
 #endif

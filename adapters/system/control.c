@@ -21,8 +21,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "system/audit_file.h"
 #include "system/file.h"
+#include "system/path.h"
 
 #define CLIENT_FOR JUMP_MS(5000)
 #define PAUSE_FOR JUMP_MS(1000) /* no descriptor left: accept again after this */
@@ -76,7 +76,7 @@ static void put_path(struct json_object *to, const char *key, const struct jump_
 {
     char text[JUMP_PATH_TEXT_BYTES];
 
-    jump_audit_file_path_text(text, path);
+    jump_path_text(text, path);
     put_text(to, key, text);
 }
 
