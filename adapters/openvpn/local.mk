@@ -12,3 +12,27 @@ libjump_openvpn_la_SOURCES = \
 	adapters/openvpn/hooks.h adapters/openvpn/inject.h adapters/openvpn/interpose.h adapters/openvpn/management.h \
 	adapters/openvpn/map.h adapters/openvpn/sockaddr.h
 endif
+
+if HAVE_CUNIT
+if WITH_OPENVPN
+openvpn_tests = \
+	tests/unit/test_openvpn_hold tests/unit/test_openvpn_inject tests/unit/test_openvpn_map \
+	tests/unit/test_openvpn_settings
+openvpn_test_cppflags = -I$(srcdir)/core/include -I$(srcdir)/adapters $(CUNIT_CFLAGS)
+openvpn_test_ldadd = libjump-openvpn.la libjump-system.la libjump-store.la libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
+tests_unit_test_openvpn_hold_SOURCES = tests/unit/test_openvpn_hold.c
+tests_unit_test_openvpn_hold_CPPFLAGS = $(openvpn_test_cppflags)
+tests_unit_test_openvpn_hold_LDADD = $(openvpn_test_ldadd)
+tests_unit_test_openvpn_inject_SOURCES = tests/unit/test_openvpn_inject.c
+tests_unit_test_openvpn_inject_CPPFLAGS = $(openvpn_test_cppflags)
+tests_unit_test_openvpn_inject_LDADD = $(openvpn_test_ldadd)
+tests_unit_test_openvpn_map_SOURCES = tests/unit/test_openvpn_map.c
+tests_unit_test_openvpn_map_CPPFLAGS = $(openvpn_test_cppflags)
+tests_unit_test_openvpn_map_LDADD = $(openvpn_test_ldadd)
+tests_unit_test_openvpn_settings_SOURCES = tests/unit/test_openvpn_settings.c
+tests_unit_test_openvpn_settings_CPPFLAGS = $(openvpn_test_cppflags)
+tests_unit_test_openvpn_settings_LDADD = $(openvpn_test_ldadd)
+check_PROGRAMS += $(openvpn_tests)
+TESTS += $(openvpn_tests)
+endif
+endif
