@@ -64,6 +64,36 @@ EXTRA_DIST += tests/unit/fields.h tests/vectors/vectors.txt tests/vectors/refere
 EXTRA_DIST += docs/state-machine.md tools/gen-state-machine
 dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
 
+# The system adapters and the store contract. test_audit_file runs ./jumpctl too: writer and verifier belong together.
+unit_tests += tests/unit/test_audit_file tests/unit/test_policy_file tests/unit/test_control tests/unit/test_state \
+	tests/unit/test_store
+
+system_cppflags = -D_GNU_SOURCE $(unit_cppflags) -I$(srcdir)/adapters $(JSONC_CFLAGS)
+system_ldadd = libjump-system.la $(unit_ldadd) $(JSONC_LIBS)
+
+tests_unit_test_audit_file_SOURCES = tests/unit/test_audit_file.c
+tests_unit_test_audit_file_CPPFLAGS = $(system_cppflags)
+tests_unit_test_audit_file_LDADD = $(system_ldadd)
+
+tests_unit_test_policy_file_SOURCES = tests/unit/test_policy_file.c
+tests_unit_test_policy_file_CPPFLAGS = $(system_cppflags) -DJUMP_TEST_SRCDIR='"$(abs_srcdir)"'
+tests_unit_test_policy_file_LDADD = $(system_ldadd)
+
+tests_unit_test_control_SOURCES = tests/unit/test_control.c
+tests_unit_test_control_CPPFLAGS = $(system_cppflags)
+tests_unit_test_control_LDADD = $(system_ldadd)
+
+tests_unit_test_state_SOURCES = tests/unit/test_state.c
+tests_unit_test_state_CPPFLAGS = $(system_cppflags)
+tests_unit_test_state_LDADD = $(system_ldadd)
+
+tests_unit_test_store_SOURCES = tests/unit/test_store.c
+tests_unit_test_store_CPPFLAGS = $(system_cppflags)
+tests_unit_test_store_LDADD = libjump-store.la $(unit_ldadd)
+
+EXTRA_DIST += tests/unit/scratch.h docs/policy.md docs/audit.md
+dist_check_SCRIPTS += tests/checks/check-policy-page
+
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)

@@ -1,0 +1,880 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The audit file, together with the verifier that an operator uses (./jumpctl of the build, or $JUMPCTL): what was done
+ * to a log is found (A29), and a sink that is full, slow or gone changes nothing for the host (A28).
+ */
+#include <json-c/json.h>
+#include <signal.h>
+#include <sys/resource.h>
+
+#include "runner.h"
+#include "scratch.h"
+#include "system/audit_file.h"
+#include "system/clock.h"
+
+#define LINES 8 /* of the small log below: one that begins the file, seven events */
+
+static struct scratch scratch;
+static struct jump_problem problem;
+static struct jump_state_folder *state;
+static struct jump_audit_file *file;
+static jump_time now;
+static char output[65536];
+
+/* --- Writing --------------------------------------------------------------------------------------------- */
+
+static struct jump_event step(uint8_t session, uint64_t version, enum jump_mode before, enum jump_fsm_event cause,
+                              enum jump_role role, enum jump_reason reason)
+{
+    const struct jump_row *row = jump_fsm_row(before, cause, role);
+    struct jump_event event = {.at = now, .kind = JUMP_EVENT_STATE_CHANGE, .policy_major = 1, .state_version = version,
+                               .role = role, .previous_mode = before, .new_mode = (enum jump_mode)row->to, .cause = cause,
+                               .row = row->name, .reason = reason};
+
+    event.fields = JUMP_FIELD_SESSION | JUMP_FIELD_TRANSITION | JUMP_FIELD_REASON | JUMP_FIELD_AGE | JUMP_FIELD_LOSS;
+    event.loss_ppm = 12345;
+    memset(event.session_id.bytes, session, sizeof event.session_id.bytes);
+    return event;
+}
+
+static void write_event(const struct jump_event *event)
+{
+    now += JUMP_MS(10);
+    jump_audit_file_write(file, event, now);
+}
+
+/* A client's session that loses its path, finds another, and is ended: seven lines. */
+static void write_story(uint8_t session)
+{
+    struct jump_event event = step(session, 1, JUMP_MODE_BIRTH, JUMP_EV_ATTACH_OK, JUMP_CLIENT, JUMP_REASON_ATTACHED_TO_TRANSPORT);
+
+    write_event(&event);
+    event.kind = JUMP_EVENT_TRANSPORT_ATTACHED;
+    event.fields = JUMP_FIELD_SESSION | JUMP_FIELD_NEW_TRANSPORT | JUMP_FIELD_GENERATION | JUMP_FIELD_RTT;
+    event.new_transport = (struct jump_path){.ip = {[10] = 0xff, [11] = 0xff, 203, 0, 113, 7}, .port = 4711};
+    event.generation = 1;
+    event.rtt_us = 20900;
+    write_event(&event);
+    event = step(session, 2, JUMP_MODE_ATTACHED, JUMP_EV_TRANSPORT_DEAD, JUMP_CLIENT, JUMP_REASON_TRANSPORT_DEAD);
+    write_event(&event);
+    event = step(session, 3, JUMP_MODE_RECOVERING_UNBOUND, JUMP_EV_REATTACH_VALID, JUMP_CLIENT, JUMP_REASON_REATTACH_SUCCESS);
+    write_event(&event);
+    event.kind = JUMP_EVENT_TRANSPORT_SWITCH;
+    event.fields = JUMP_FIELD_SESSION | JUMP_FIELD_NEW_TRANSPORT | JUMP_FIELD_PREVIOUS_TRANSPORT | JUMP_FIELD_VOLUNTARY;
+    event.new_transport = (struct jump_path){.ip = {0x20, 0x01, 0x0d, 0xb8, [15] = 1}, .port = 4711, .proto = JUMP_PROTO_TCP};
+    write_event(&event);
+    event = step(session, 4, JUMP_MODE_ATTACHED, JUMP_EV_TERMINATE, JUMP_CLIENT, JUMP_REASON_OPERATOR_TERMINATED);
+    write_event(&event);
+    event.kind = JUMP_EVENT_SESSION_TERMINATED;
+    event.fields = JUMP_FIELD_SESSION | JUMP_FIELD_REASON;
+    write_event(&event);
+}
+
+static const char *log_path(void)
+{
+    return scratch_path(&scratch, "log/a.jsonl");
+}
+
+static void open_log_at(const char *path)
+{
+    state = jump_state_open(&problem, scratch_path(&scratch, "state"), "a");
+    if (state != NULL)
+        file = jump_audit_file_open(&problem, path, "node", state);
+    if (state == NULL || file == NULL) {
+        fprintf(stderr, "\n  %s\n", problem.text);
+        CU_FAIL_FATAL("the log does not open");
+    }
+}
+
+static void close_log(void)
+{
+    jump_audit_file_close(file);
+    jump_state_close(state);
+    file = NULL;
+    state = NULL;
+}
+
+static void begin(void)
+{
+    scratch_open(&scratch);
+    now = JUMP_MS(1000);
+    open_log_at(log_path());
+}
+
+/* --- Looking --------------------------------------------------------------------------------------------- */
+
+static int jumpctl(const char *arguments)
+{
+    char command[2048];
+    const char *program = getenv("JUMPCTL");
+
+    (void)snprintf(command, sizeof command, "%s %s 2>&1", program != NULL ? program : "./jumpctl", arguments);
+    return scratch_run(output, sizeof output, command);
+}
+
+static int verify(const char *files)
+{
+    char arguments[1536];
+
+    (void)snprintf(arguments, sizeof arguments, "audit verify --state %s --name a %s", scratch_path(&scratch, "state"), files);
+    return jumpctl(arguments);
+}
+
+static bool told(const char *words)
+{
+    bool found = strstr(output, words) != NULL;
+
+    if (!found)
+        fprintf(stderr, "\n  expected \"%s\" in:\n%s\n", words, output);
+    return found;
+}
+
+/* The log passes, and so do its transitions. */
+static bool all_good(const char *path)
+{
+    char arguments[1024];
+    int verified = verify(path);
+
+    if (verified != 0) {
+        fprintf(stderr, "\n  verify says:\n%s\n", output);
+        return false;
+    }
+    (void)snprintf(arguments, sizeof arguments, "audit replay %s", path);
+    if (jumpctl(arguments) != 0) {
+        fprintf(stderr, "\n  replay says:\n%s\n", output);
+        return false;
+    }
+    return true;
+}
+
+struct lines {
+    char *text;
+    char *line[4096];
+    size_t len[4096], count;
+};
+
+static struct lines *lines_read(const char *path)
+{
+    struct lines *lines = calloc(1, sizeof *lines);
+    size_t len;
+
+    lines->text = scratch_read(path, &len);
+    if (lines->text == NULL)
+        scratch_fail(path);
+    for (char *at = lines->text, *newline; (newline = strchr(at, '\n')) != NULL && lines->count < 4096; at = newline + 1) {
+        lines->line[lines->count] = at;
+        lines->len[lines->count++] = (size_t)(newline - at);
+    }
+    return lines;
+}
+
+static void lines_free(struct lines *lines)
+{
+    free(lines->text);
+    free(lines);
+}
+
+/* Write the lines of `order` (LINES ends it) to the log. */
+static void write_order(const struct lines *lines, const size_t *order)
+{
+    char text[16384];
+    size_t len = 0;
+
+    for (size_t i = 0; order[i] < lines->count; i++) {
+        memcpy(text + len, lines->line[order[i]], lines->len[order[i]] + 1);
+        len += lines->len[order[i]] + 1;
+    }
+    scratch_write(log_path(), text, len);
+}
+
+/* The small log, closed, and its lines. */
+static struct lines *small_log(void)
+{
+    begin();
+    write_story(0x11);
+    close_log();
+    CU_ASSERT_TRUE(all_good(log_path()));
+    return lines_read(log_path());
+}
+
+/* --- What a line holds ----------------------------------------------------------------------------------- */
+
+static const char *text_of(struct json_object *object, const char *key)
+{
+    struct json_object *value = NULL;
+
+    return json_object_object_get_ex(object, key, &value) ? json_object_get_string(value) : "(absent)";
+}
+
+static void test_audit_file_every_line_is_one_object_with_the_fields_of_the_model(void)
+{
+    static const char *const all[] = {"seq", "prev", "ts_ms", "mono_ns", "event_type", "node_id", "policy_version", "state_version"};
+    struct lines *lines = small_log();
+    struct json_object *object;
+
+    CU_ASSERT_EQUAL_FATAL(lines->count, LINES);
+    for (size_t i = 0; i < lines->count; i++) {
+        lines->line[i][lines->len[i]] = '\0';
+        object = json_tokener_parse(lines->line[i]);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(object);
+        for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
+            CU_ASSERT_STRING_NOT_EQUAL(text_of(object, all[k]), "(absent)");
+        (void)json_object_put(object);
+    }
+    object = json_tokener_parse(lines->line[1]);
+    CU_ASSERT_STRING_EQUAL(text_of(object, "event_type"), "SessionStateChange");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "session_id"), "11111111111111111111111111111111");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "previous_state"), "BIRTH");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "new_mode"), "ATTACHED");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "role"), "client");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "event"), "attach_ok");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "row"), "T1");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "reason_code"), "attached_to_transport");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "policy_version"), "1.0");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "loss_ratio"), "0.012345");
+    (void)json_object_put(object);
+    object = json_tokener_parse(lines->line[2]);
+    CU_ASSERT_STRING_EQUAL(text_of(object, "new_transport"), "udp 203.0.113.7:4711");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "rtt_ms"), "20.900");
+    (void)json_object_put(object);
+    object = json_tokener_parse(lines->line[5]);
+    CU_ASSERT_STRING_EQUAL(text_of(object, "new_transport"), "tcp [2001:db8::1]:4711");
+    CU_ASSERT_STRING_EQUAL(text_of(object, "voluntary"), "false");
+    (void)json_object_put(object);
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_all_fields_together_fit_in_a_line(void)
+{
+    struct jump_event event;
+    struct lines *lines;
+
+    begin();
+    memset(&event, 0xff, sizeof event); /* every number at its largest */
+    event.kind = JUMP_EVENT_VALIDATION_FAILED;
+    event.previous_mode = event.new_mode = JUMP_MODE_RECOVERING_UNBOUND;
+    event.cause = JUMP_EV_OWNERSHIP_AMBIGUOUS;
+    event.reason = JUMP_REASON_REATTACH_VALIDATION_FAILED;
+    event.role = JUMP_SERVER;
+    event.row = "T25";
+    event.voluntary = true;
+    write_event(&event);
+    close_log();
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    lines = lines_read(log_path());
+    CU_ASSERT_EQUAL(lines->count, 2);
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_text_with_newlines_and_quotes_stays_one_line(void)
+{
+    struct lines *lines;
+    char command[600];
+
+    scratch_open(&scratch);
+    state = jump_state_open(&problem, scratch_path(&scratch, "state"), "a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    /* The path may hold anything too. */
+    file = jump_audit_file_open(&problem, scratch_path(&scratch, "log/a\n\"'.jsonl"),
+                                "no\"de\n{\"seq\":1}\r\\\x01\x7f\xff\xc0\xaf\xed\xa0\x80 \xc3\xa9", state);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    write_story(0x22);
+    close_log();
+    CU_ASSERT_EQUAL(rename(scratch_path(&scratch, "log/a\n\"'.jsonl"), log_path()), 0);
+    CU_ASSERT_TRUE(all_good(log_path()));
+    lines = lines_read(log_path());
+    CU_ASSERT_EQUAL(lines->count, LINES);
+    lines_free(lines);
+    (void)snprintf(command, sizeof command,
+                   "python3 -c 'import json,sys\nfor l in open(sys.argv[1],\"rb\"):\n j=json.loads(l.decode(\"utf-8\"))\n"
+                   " assert j[\"node_id\"].startswith(\"no\\\"de\\n{\")' %s", log_path());
+    CU_ASSERT_EQUAL(scratch_run(output, sizeof output, command), 0);
+    scratch_close(&scratch);
+}
+
+/* --- What was done to a log is found (A29) --------------------------------------------------------------- */
+
+static void test_audit_file_an_edited_byte_is_found_wherever_it_is(void)
+{
+    struct lines *lines = small_log();
+    size_t len = (size_t)(lines->line[lines->count - 1] + lines->len[lines->count - 1] + 1 - lines->text);
+    unsigned missed = 0;
+
+    for (size_t at = 0; at < len; at += 37) {
+        lines->text[at] ^= 1;
+        scratch_write(log_path(), lines->text, len);
+        if (verify(log_path()) != 1) {
+            fprintf(stderr, "\n  byte %zu: %s\n", at, output);
+            missed++;
+        }
+        lines->text[at] ^= 1;
+    }
+    CU_ASSERT_EQUAL(missed, 0);
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_well_made_edit_is_found_at_its_line(void)
+{
+    struct lines *lines = small_log();
+
+    for (size_t i = 1; i < lines->count; i++) {
+        char where[64], *digit = strstr(lines->line[i], "\"state_version\":") + 16;
+
+        *digit = *digit == '9' ? '8' : (char)(*digit + 1);
+        scratch_text(log_path(), lines->text);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+        (void)snprintf(where, sizeof where, "a.jsonl:%zu: this line", i + 1);
+        CU_ASSERT_TRUE(told(where));
+        CU_ASSERT_TRUE(told("was changed after it was written"));
+        *digit = *digit == '8' ? '9' : (char)(*digit - 1);
+        digit = NULL;
+        lines_free(lines);
+        scratch_close(&scratch);
+        lines = small_log();
+    }
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_removed_lines_are_found_at_beginning_middle_and_end(void)
+{
+    struct lines *lines = small_log();
+    char words[64];
+
+    for (size_t cut = 0; cut < LINES; cut++) {
+        size_t order[LINES + 1], len = 0;
+
+        for (size_t i = 0; i < LINES; i++)
+            if (i != cut)
+                order[len++] = i;
+        order[len] = LINES;
+        write_order(lines, order);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+        if (cut == 0)
+            CU_ASSERT_TRUE(told("the beginning was cut off"));
+        if (cut > 0 && cut < LINES - 1) {
+            (void)snprintf(words, sizeof words, "missing before this one: seq %zu to %zu", cut + 1, cut + 1);
+            CU_ASSERT_TRUE(told(words));
+        }
+        if (cut == LINES - 1)
+            CU_ASSERT_TRUE(told("the end was cut off: seq 8 to 8"));
+    }
+    for (size_t kept = 0; kept < LINES; kept++) { /* tails of every length, to nothing at all */
+        size_t order[LINES + 1];
+
+        for (size_t i = 0; i < kept; i++)
+            order[i] = i;
+        order[kept] = LINES;
+        write_order(lines, order);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+    }
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_reordered_and_doubled_lines_are_found(void)
+{
+    struct lines *lines = small_log();
+
+    for (size_t i = 0; i + 1 < LINES; i++) {
+        size_t swapped[LINES + 1], doubled[LINES + 2], len = 0;
+
+        for (size_t k = 0; k < LINES; k++) {
+            swapped[k] = k == i ? i + 1 : k == i + 1 ? i : k;
+            doubled[len++] = k;
+            if (k == i)
+                doubled[len++] = k;
+        }
+        swapped[LINES] = doubled[len] = LINES;
+        write_order(lines, swapped);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+        write_order(lines, doubled);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+        CU_ASSERT_TRUE(told("a second time"));
+    }
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_put_in_lines_are_found(void)
+{
+    struct lines *lines = small_log();
+    static const char *const forged[] = {"", "hello", "{\"seq\":9,\"prev\":\"00\"}", "{}",
+                                         "{\"seq\":9,\"prev\":\"0000000000000000000000000000000000000000000000000000000000000000\","
+                                         "\"event_type\":\"PolicyEvent\"}"};
+
+    for (size_t i = 0; i < sizeof forged / sizeof forged[0]; i++) {
+        char text[16384];
+
+        (void)snprintf(text, sizeof text, "%s%s\n", lines->text, forged[i]);
+        scratch_text(log_path(), text);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+        (void)snprintf(text, sizeof text, "%.*s%s\n%s", (int)(lines->line[3] - lines->text), lines->text, forged[i], lines->line[3]);
+        scratch_text(log_path(), text);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+    }
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_another_key_makes_no_line_good(void)
+{
+    struct lines *lines = small_log();
+
+    scratch_write(scratch_path(&scratch, "state/a.audit.key"), "01234567890123456789012345678901", 32);
+    CU_ASSERT_EQUAL(verify(log_path()), 1);
+    CU_ASSERT_EQUAL(unlink(scratch_path(&scratch, "state/a.audit.key")), 0);
+    CU_ASSERT_EQUAL(verify(log_path()), 2);
+    CU_ASSERT_TRUE(told("a.audit.key"));
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+/* --- Restarts and rotation ------------------------------------------------------------------------------- */
+
+static void test_audit_file_a_restart_goes_on_with_the_chain(void)
+{
+    struct lines *lines;
+
+    begin();
+    for (uint8_t i = 1; i <= 3; i++) {
+        write_story(i);
+        close_log();
+        open_log_at(log_path());
+    }
+    close_log();
+    CU_ASSERT_TRUE(all_good(log_path()));
+    CU_ASSERT_TRUE(told("12 transitions of 3 sessions"));
+    lines = lines_read(log_path());
+    CU_ASSERT_EQUAL(lines->count, 1 + 3 * 7); /* one file begins once */
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_crash_between_line_and_head_is_one_line_behind(void)
+{
+    begin();
+    write_story(1);
+    scratch_copy(scratch_path(&scratch, "head"), scratch_path(&scratch, "state/a.audit.head"));
+    struct jump_event event = step(2, 1, JUMP_MODE_BIRTH, JUMP_EV_ATTACH_OK, JUMP_CLIENT, JUMP_REASON_ATTACHED_TO_TRANSPORT);
+    write_event(&event);
+    close_log();
+    scratch_copy(scratch_path(&scratch, "state/a.audit.head"), scratch_path(&scratch, "head"));
+    CU_ASSERT_TRUE(all_good(log_path()));
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    CU_ASSERT_TRUE(told("the head is one line behind"));
+    open_log_at(log_path()); /* the writer takes the line over */
+    write_story(3);
+    close_log();
+    CU_ASSERT_TRUE(all_good(log_path()));
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_head_from_a_copy_is_found(void)
+{
+    begin();
+    write_story(1);
+    scratch_copy(scratch_path(&scratch, "head"), scratch_path(&scratch, "state/a.audit.head"));
+    write_story(2);
+    close_log();
+    scratch_copy(scratch_path(&scratch, "state/a.audit.head"), scratch_path(&scratch, "head"));
+    CU_ASSERT_EQUAL(verify(log_path()), 1);
+    CU_ASSERT_TRUE(told("more than one line behind"));
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_torn_line_is_taken_away_and_said(void)
+{
+    begin();
+    write_story(1);
+    close_log();
+    int fd = open(log_path(), O_WRONLY | O_APPEND);
+    CU_ASSERT_EQUAL(write(fd, "{\"seq\":9,\"prev\":\"ab", 19), 19);
+    (void)close(fd);
+    CU_ASSERT_EQUAL(verify(log_path()), 1);
+    open_log_at(log_path());
+    write_story(2);
+    close_log();
+    CU_ASSERT_TRUE(all_good(log_path()));
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    CU_ASSERT_TRUE(told("stopped in the middle of a line"));
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_killed_at_any_moment_the_log_stays_good(void)
+{
+    begin();
+    close_log();
+    for (int round = 0; round < 25; round++) {
+        pid_t child = fork();
+        int status;
+
+        if (child == 0) {
+            open_log_at(log_path());
+            for (uint8_t i = 0;; i++)
+                write_story(i == 0 ? (uint8_t)(round + 1) : 0xee);
+        }
+        usleep((useconds_t)(3000 + round * 700));
+        (void)kill(child, SIGKILL);
+        CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+        if (verify(log_path()) != 0) {
+            fprintf(stderr, "\n%s\n", output);
+            CU_FAIL("broken by a kill");
+            break;
+        }
+    }
+    open_log_at(log_path());
+    close_log();
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_tail_cut_while_nobody_wrote_is_found_for_ever(void)
+{
+    struct lines *lines = small_log();
+    static const size_t order[] = {0, 1, 2, 3, 4, LINES};
+
+    write_order(lines, order);
+    lines_free(lines);
+    open_log_at(log_path());
+    write_story(2);
+    close_log();
+    CU_ASSERT_EQUAL(verify(log_path()), 1);
+    CU_ASSERT_TRUE(told("lines are missing before this one: seq 6 to 8"));
+    CU_ASSERT_TRUE(told("did not find the end as it had left it"));
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_removed_file_leaves_its_number_behind(void)
+{
+    begin();
+    write_story(1);
+    close_log();
+    CU_ASSERT_EQUAL(unlink(log_path()), 0);
+    open_log_at(log_path());
+    write_story(2);
+    close_log();
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    CU_ASSERT_TRUE(told("begins at seq 9: the lines before it are in an older file"));
+    scratch_close(&scratch);
+}
+
+static void rotate_and_write(bool by_request)
+{
+    char both[1200];
+
+    begin();
+    write_story(1);
+    CU_ASSERT_EQUAL(rename(log_path(), scratch_path(&scratch, "log/a.jsonl.1")), 0);
+    now += JUMP_MS(2000);
+    if (by_request)
+        CU_ASSERT_TRUE(jump_audit_file_reopen(file, &problem, now));
+    write_story(2);
+    close_log();
+    (void)snprintf(both, sizeof both, "%s %s", scratch_path(&scratch, "log/a.jsonl.1"), log_path());
+    CU_ASSERT_TRUE(all_good(both));
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    CU_ASSERT_EQUAL(verify(scratch_path(&scratch, "log/a.jsonl.1")), 1);
+    CU_ASSERT_TRUE(told("or in a newer file"));
+    (void)snprintf(both, sizeof both, "%s %s", log_path(), scratch_path(&scratch, "log/a.jsonl.1"));
+    CU_ASSERT_EQUAL(verify(both), 1); /* the wrong way round */
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_rotated_log_is_one_chain_over_two_files(void)
+{
+    rotate_and_write(true);
+}
+
+static void test_audit_file_rotation_is_noticed_without_being_told(void)
+{
+    rotate_and_write(false);
+}
+
+static void test_audit_file_emptied_in_place_it_begins_anew_and_says_so(void)
+{
+    begin();
+    write_story(1);
+    CU_ASSERT_EQUAL(truncate(log_path(), 0), 0);
+    now += JUMP_MS(2000);
+    write_story(2);
+    close_log();
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    CU_ASSERT_TRUE(told("begins at seq 9"));
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_reopen_that_fails_keeps_the_old_file(void)
+{
+    begin();
+    write_story(1);
+    CU_ASSERT_EQUAL(rename(log_path(), scratch_path(&scratch, "log/kept")), 0);
+    CU_ASSERT_EQUAL(mkdir(log_path(), 0700), 0); /* in the way */
+    CU_ASSERT_FALSE(jump_audit_file_reopen(file, &problem, now));
+    now += JUMP_MS(5000);
+    write_story(2);
+    close_log();
+    CU_ASSERT_EQUAL(rmdir(log_path()), 0);
+    CU_ASSERT_TRUE(all_good(scratch_path(&scratch, "log/kept")));
+    scratch_close(&scratch);
+}
+
+/* --- A sink that is full, slow or gone (A28) ------------------------------------------------------------- */
+
+static void test_audit_file_a_fifo_that_nobody_reads_costs_records_and_nothing_else(void)
+{
+    struct jump_audit_file_stats stats;
+    char *text = NULL;
+    size_t used = 0;
+    int reader;
+    bool dropped_told = false;
+
+    scratch_open(&scratch);
+    now = JUMP_MS(1000);
+    CU_ASSERT_EQUAL(mkdir(scratch_path(&scratch, "log"), 0700), 0);
+    CU_ASSERT_EQUAL(mkfifo(log_path(), 0600), 0);
+    open_log_at(log_path());
+    for (int i = 0; i < 400; i++)
+        write_story((uint8_t)i); /* about 1 MiB into 64 KiB of pipe and 256 KiB of ring */
+    jump_audit_file_stats(file, &stats);
+    CU_ASSERT_TRUE(stats.written > 0 && stats.waiting > 0 && stats.dropped > 0);
+    CU_ASSERT_EQUAL(stats.last_errno, EAGAIN);
+    CU_ASSERT_EQUAL(stats.written - 1 + stats.waiting + stats.dropped, 400 * 7);
+    CU_ASSERT_TRUE(jump_audit_file_deadline(file) > now && jump_audit_file_deadline(file) <= now + JUMP_MS(2000));
+    reader = open(log_path(), O_RDONLY | O_NONBLOCK);
+    text = malloc(SCRATCH_FILE_BYTES);
+    for (int i = 0; i < 10000; i++) {
+        ssize_t got = read(reader, text + used, SCRATCH_FILE_BYTES - 1 - used);
+
+        used += got > 0 ? (size_t)got : 0;
+        if (got <= 0 && jump_audit_file_deadline(file) == JUMP_NEVER)
+            break;
+        now += JUMP_MS(2000);
+        jump_audit_file_flush(file, now);
+    }
+    text[used] = '\0';
+    jump_audit_file_stats(file, &stats);
+    CU_ASSERT_EQUAL(stats.waiting, 0);
+    (void)close(reader);
+    close_log();
+    scratch_text(scratch_path(&scratch, "read.jsonl"), text);
+    for (char *at = text; (at = strstr(at, "\"EventsDropped\"")) != NULL; at++)
+        dropped_told = true;
+    CU_ASSERT_TRUE(dropped_told);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"first_version\":1,\"last_version\":4"));
+    free(text);
+    CU_ASSERT_TRUE(all_good(scratch_path(&scratch, "read.jsonl")));
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_dropped_events_are_counted_to_the_last_one(void)
+{
+    struct jump_audit_file_stats stats;
+    struct lines *lines;
+    uint64_t told_of = 0;
+    struct rlimit before, small;
+
+    begin();
+    write_story(1);
+    getrlimit(RLIMIT_FSIZE, &before);
+    small = before;
+    small.rlim_cur = 6000; /* a disk with room for a few lines: the next one is cut in the middle */
+    setrlimit(RLIMIT_FSIZE, &small);
+    for (int i = 0; i < 300; i++)
+        write_story((uint8_t)(i % 200 + 2));
+    jump_audit_file_stats(file, &stats);
+    CU_ASSERT_TRUE(stats.dropped > 0);
+    CU_ASSERT_TRUE(stats.last_errno == EFBIG || stats.last_errno == ENOSPC);
+    setrlimit(RLIMIT_FSIZE, &before);
+    CU_ASSERT_EQUAL(verify(log_path()), 0); /* whole lines only, also while the disk is full */
+    for (int i = 0; i < 100 && jump_audit_file_deadline(file) != JUMP_NEVER; i++) {
+        now += JUMP_MS(2000);
+        jump_audit_file_flush(file, now);
+    }
+    close_log();
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    lines = lines_read(log_path());
+    for (size_t i = 0; i < lines->count; i++) {
+        struct json_object *object, *value;
+
+        lines->line[i][lines->len[i]] = '\0';
+        object = json_tokener_parse(lines->line[i]);
+        if (json_object_object_get_ex(object, "dropped", &value))
+            told_of += json_object_get_uint64(value);
+        (void)json_object_put(object);
+    }
+    CU_ASSERT_EQUAL(told_of, stats.dropped);
+    lines_free(lines);
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_device_that_is_always_full_is_survived(void)
+{
+    struct jump_audit_file_stats stats;
+
+    scratch_open(&scratch);
+    now = JUMP_MS(1000);
+    open_log_at("/dev/full");
+    for (int i = 0; i < 200; i++)
+        write_story((uint8_t)i);
+    jump_audit_file_stats(file, &stats);
+    CU_ASSERT_EQUAL(stats.written, 0);
+    CU_ASSERT_EQUAL(stats.last_errno, ENOSPC);
+    CU_ASSERT_TRUE(stats.failures < 1000); /* it backs off */
+    close_log();
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_what_a_stopping_process_loses_is_told_at_the_next_start(void)
+{
+    struct jump_audit_file_stats stats;
+    struct jump_audit_head head;
+
+    scratch_open(&scratch);
+    now = JUMP_MS(1000);
+    open_log_at("/dev/full");
+    write_story(1);
+    close_log();
+    state = jump_state_open(&problem, scratch_path(&scratch, "state"), "a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    jump_state_audit_head(state, &head);
+    CU_ASSERT_EQUAL(head.lost, 7);
+    jump_state_close(state);
+    open_log_at("/dev/full"); /* and it is not forgotten over a second such start */
+    close_log();
+    open_log_at(log_path());
+    write_story(2);
+    jump_audit_file_stats(file, &stats);
+    close_log();
+    CU_ASSERT_TRUE(all_good(log_path()));
+    CU_ASSERT_EQUAL(verify(log_path()), 0);
+    CU_ASSERT_TRUE(told("7 events were never written"));
+    open_log_at(log_path());
+    jump_state_audit_head(state, &head);
+    CU_ASSERT_EQUAL(head.lost, 0);
+    close_log();
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_a_folder_link_or_socket_is_no_audit_file(void)
+{
+    scratch_open(&scratch);
+    state = jump_state_open(&problem, scratch_path(&scratch, "state"), "a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    CU_ASSERT_PTR_NULL(jump_audit_file_open(&problem, scratch_path(&scratch, "state"), "n", state));
+    CU_ASSERT_PTR_NULL(jump_audit_file_open(&problem, scratch_path(&scratch, "x/"), "n", state));
+    CU_ASSERT_PTR_NULL(jump_audit_file_open(&problem, "", "n", state));
+    CU_ASSERT_PTR_NULL(jump_audit_file_open(&problem, scratch_path(&scratch, "no/such/a.jsonl"), "n", state));
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "no/such"));
+    scratch_text(scratch_path(&scratch, "there"), "x");
+    CU_ASSERT_EQUAL(symlink(scratch_path(&scratch, "there"), scratch_path(&scratch, "link")), 0);
+    CU_ASSERT_PTR_NULL(jump_audit_file_open(&problem, scratch_path(&scratch, "link"), "n", state));
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "symbolic link"));
+    jump_state_close(state);
+    state = NULL;
+    scratch_close(&scratch);
+}
+
+/* --- Replay and picture ---------------------------------------------------------------------------------- */
+
+/* Write one transition that is wrong in one thing; replay must say these words. */
+static void replay_refuses(const struct jump_event *events, size_t count, const char *words)
+{
+    char arguments[1024];
+
+    begin();
+    for (size_t i = 0; i < count; i++)
+        write_event(&events[i]);
+    close_log();
+    CU_ASSERT_EQUAL(verify(log_path()), 0); /* the chain is fine: it is what was written */
+    (void)snprintf(arguments, sizeof arguments, "audit replay %s", log_path());
+    CU_ASSERT_EQUAL(jumpctl(arguments), 1);
+    CU_ASSERT_TRUE(told(words));
+    scratch_close(&scratch);
+}
+
+static void test_audit_file_replay_finds_what_the_table_does_not_have(void)
+{
+    struct jump_event good = step(1, 1, JUMP_MODE_BIRTH, JUMP_EV_ATTACH_OK, JUMP_CLIENT, JUMP_REASON_ATTACHED_TO_TRANSPORT);
+    struct jump_event dead = step(1, 2, JUMP_MODE_ATTACHED, JUMP_EV_TRANSPORT_DEAD, JUMP_CLIENT, JUMP_REASON_TRANSPORT_DEAD);
+    struct jump_event events[2];
+
+    events[0] = good, events[1] = dead;
+    events[1].state_version = 3;
+    replay_refuses(events, 2, "version 3 follows 1");
+    events[1] = good;
+    replay_refuses(events, 2, "version 1 follows 1");
+    events[1] = dead;
+    events[1].previous_mode = JUMP_MODE_VOLATILE;
+    replay_refuses(events, 2, "it was in ATTACHED, not in VOLATILE");
+    events[1] = dead;
+    events[1].new_mode = JUMP_MODE_DEGRADED_BOUND;
+    replay_refuses(events, 2, "leads to RECOVERING_UNBOUND (T4), not to DEGRADED_BOUND");
+    events[1] = dead;
+    events[1].row = "T7";
+    replay_refuses(events, 2, "is row T4, not \"T7\"");
+    events[1] = dead;
+    events[1].reason = JUMP_REASON_BAD_PROOF;
+    replay_refuses(events, 2, "row T4 carries no reason bad_proof");
+    events[1] = dead;
+    events[1].cause = JUMP_EV_ATTACH_OK;
+    replay_refuses(events, 2, "attach_ok in ATTACHED is no transition");
+    events[1] = dead;
+    events[1].role = JUMP_SERVER;
+    replay_refuses(events, 2, "its role changed");
+    events[0] = dead;
+    replay_refuses(events, 1, "not 1 from BIRTH");
+}
+
+static void test_audit_file_the_picture_is_drawn_and_is_xml(void)
+{
+    char command[1200];
+
+    begin();
+    for (uint8_t i = 1; i < 30; i++)
+        write_story(i);
+    close_log();
+    (void)snprintf(command, sizeof command, "audit plot %s -o %s", log_path(), scratch_path(&scratch, "x.svg"));
+    CU_ASSERT_EQUAL(jumpctl(command), 0);
+    CU_ASSERT_TRUE(told("29 sessions"));
+    (void)snprintf(command, sizeof command, "python3 -c 'import sys,xml.dom.minidom as m; m.parse(sys.argv[1])' %s",
+                   scratch_path(&scratch, "x.svg"));
+    CU_ASSERT_EQUAL(scratch_run(output, sizeof output, command), 0);
+    scratch_text(log_path(), "");
+    (void)snprintf(command, sizeof command, "audit plot %s -o %s", log_path(), scratch_path(&scratch, "x.svg"));
+    CU_ASSERT_EQUAL(jumpctl(command), 1);
+    scratch_close(&scratch);
+}
+
+#define TESTS(X)                                                                    \
+    X(test_audit_file_every_line_is_one_object_with_the_fields_of_the_model)        \
+    X(test_audit_file_all_fields_together_fit_in_a_line)                            \
+    X(test_audit_file_text_with_newlines_and_quotes_stays_one_line)                 \
+    X(test_audit_file_an_edited_byte_is_found_wherever_it_is)                       \
+    X(test_audit_file_a_well_made_edit_is_found_at_its_line)                        \
+    X(test_audit_file_removed_lines_are_found_at_beginning_middle_and_end)          \
+    X(test_audit_file_reordered_and_doubled_lines_are_found)                        \
+    X(test_audit_file_put_in_lines_are_found)                                       \
+    X(test_audit_file_another_key_makes_no_line_good)                               \
+    X(test_audit_file_a_restart_goes_on_with_the_chain)                             \
+    X(test_audit_file_a_crash_between_line_and_head_is_one_line_behind)             \
+    X(test_audit_file_a_head_from_a_copy_is_found)                                  \
+    X(test_audit_file_a_torn_line_is_taken_away_and_said)                           \
+    X(test_audit_file_killed_at_any_moment_the_log_stays_good)                      \
+    X(test_audit_file_a_tail_cut_while_nobody_wrote_is_found_for_ever)              \
+    X(test_audit_file_a_removed_file_leaves_its_number_behind)                      \
+    X(test_audit_file_a_rotated_log_is_one_chain_over_two_files)                    \
+    X(test_audit_file_rotation_is_noticed_without_being_told)                       \
+    X(test_audit_file_emptied_in_place_it_begins_anew_and_says_so)                  \
+    X(test_audit_file_reopen_that_fails_keeps_the_old_file)                         \
+    X(test_audit_file_a_fifo_that_nobody_reads_costs_records_and_nothing_else)      \
+    X(test_audit_file_dropped_events_are_counted_to_the_last_one)                   \
+    X(test_audit_file_a_device_that_is_always_full_is_survived)                     \
+    X(test_audit_file_what_a_stopping_process_loses_is_told_at_the_next_start)      \
+    X(test_audit_file_a_folder_link_or_socket_is_no_audit_file)                     \
+    X(test_audit_file_replay_finds_what_the_table_does_not_have)                    \
+    X(test_audit_file_the_picture_is_drawn_and_is_xml)
+RUN_TESTS("audit_file", TESTS)
