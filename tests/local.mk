@@ -19,7 +19,7 @@ engine_ldadd = libworld.a $(unit_ldadd)
 unit_tests = \
 	tests/unit/test_fsm tests/unit/test_replay tests/unit/test_timer tests/unit/test_ratelimit \
 	tests/unit/test_score tests/unit/test_policy \
-	tests/unit/test_engine_model
+	tests/unit/test_engine_model tests/unit/test_engine_attacks
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
@@ -61,7 +61,7 @@ tests_unit_test_vectors_CPPFLAGS = $(unit_cppflags) $(SODIUM_CFLAGS) -DVECTORS='
 tests_unit_test_vectors_LDADD = $(unit_ldadd)
 
 EXTRA_DIST += tests/unit/fields.h tests/vectors/vectors.txt tests/vectors/reference.py
-EXTRA_DIST += docs/state-machine.md tools/gen-state-machine
+EXTRA_DIST += docs/protocol.md docs/state-machine.md tools/gen-state-machine
 dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
 
 # The system adapters and the store contract. test_audit_file runs ./jumpctl too: writer and verifier belong together.
@@ -93,6 +93,10 @@ tests_unit_test_store_LDADD = libjump-store.la $(unit_ldadd)
 
 EXTRA_DIST += tests/unit/scratch.h docs/policy.md docs/audit.md
 dist_check_SCRIPTS += tests/checks/check-policy-page
+
+tests_unit_test_engine_attacks_SOURCES = tests/unit/test_engine_attacks.c
+tests_unit_test_engine_attacks_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_attacks_LDADD = $(engine_ldadd)
 
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)
