@@ -577,29 +577,35 @@ static void take_candidates(struct jump_engine *e, const struct jump_input *in)
     e->candidate_count = count;
 }
 
+/* Each session hears of it in its own turn, when the queue has room for what it will ask for. */
 void jump_client_candidates(struct jump_engine *e, const struct jump_input *in)
 {
     take_candidates(e, in);
     for (uint32_t slot = 0; slot < e->table.capacity; slot++) {
         struct jump_session *s = jump_table_slot(&e->table, slot);
-        if (!s || !jump_session_live(s) || !jump_engine_has_room(e))
+        if (!s || !jump_session_live(s))
             continue;
-        struct jump_client_part *c = &s->u.client;
-        if (s->mode == JUMP_MODE_DEGRADED_UNBOUND) {
-            if (e->candidate_count > 0)
-                jump_engine_move(e, s, JUMP_EV_RETRY_DUE, JUMP_REASON_RECOVERY_RETRY);
-        } else if (s->mode == JUMP_MODE_RECOVERING_UNBOUND) {
-            c->next_candidate = 0;
-            request(e, s);
-        } else if (jump_session_bound(s)) {
-            const struct jump_candidate_part *own = jump_prober_candidate(e, s->binding.transport);
-            if (!own || memcmp(&own->candidate.path, &s->binding, sizeof s->binding) != 0)
-                jump_prober_dead(e, s); /* the system already knows: no timer is waited for */
-            else
-                jump_client_advice(e, s);
-        }
-        if (jump_session_live(s))
-            jump_engine_arm(e, s);
+        s->u.client.news = true;
+        jump_timer_set(&e->timer, slot, e->now);
+    }
+}
+
+/* The host reported a local change: recovery starts or retries at once. */
+static void local_change(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_client_part *c = &s->u.client;
+    if (s->mode == JUMP_MODE_DEGRADED_UNBOUND) {
+        if (e->candidate_count > 0)
+            jump_engine_move(e, s, JUMP_EV_RETRY_DUE, JUMP_REASON_RECOVERY_RETRY);
+    } else if (s->mode == JUMP_MODE_RECOVERING_UNBOUND) {
+        c->next_candidate = 0;
+        request(e, s);
+    } else if (jump_session_bound(s)) {
+        const struct jump_candidate_part *own = jump_prober_candidate(e, s->binding.transport);
+        if (!own || memcmp(&own->candidate.path, &s->binding, sizeof s->binding) != 0)
+            jump_prober_dead(e, s); /* the system already knows: no timer is waited for */
+        else
+            jump_client_advice(e, s);
     }
 }
 
@@ -609,6 +615,8 @@ jump_time jump_client_deadline(const struct jump_engine *e, const struct jump_se
 {
     const struct jump_client_part *c = &s->u.client;
     jump_time at = JUMP_NEVER;
+    if (c->news)
+        return e->now;
     if (s->mode == JUMP_MODE_BIRTH)
         return jump_earlier(s->birth_due, c->send_at);
     if (recovering(s))
@@ -640,6 +648,12 @@ void jump_client_due(struct jump_engine *e, struct jump_session *s)
 {
     struct jump_client_part *c = &s->u.client;
     uint64_t version = s->version;
+    if (c->news) {
+        c->news = false;
+        local_change(e, s);
+        if (!jump_session_live(s) || s->version != version)
+            return;
+    }
     if (s->mode == JUMP_MODE_BIRTH) {
         if (e->now >= c->send_at)
             send_birth(e, s);

@@ -591,6 +591,7 @@ int jump_engine_feed(struct jump_engine *e, const struct jump_input *in, jump_ti
         if (e->config.role != JUMP_CLIENT || in->candidates_len > JUMP_MAX_CANDIDATES)
             return JUMP_ERR_ARGUMENT;
         jump_client_candidates(e, in);
+        run_due(e);
         return 0;
     case JUMP_IN_STORE:
         return e->config.role == JUMP_SERVER ? jump_server_store(e, in) : JUMP_ERR_ARGUMENT;

@@ -584,8 +584,14 @@ static int on_probe(struct jump_engine *e, struct jump_session *s, const struct 
         reply(e, s, JUMP_MSG_PATH_UNBOUND, &body, m);
         return JUMP_ERR_REFUSED;
     }
+    if (m->body.generation != s->generation) { /* kept back from an earlier binding: no sign of life of this one */
+        *enter = false;
+        return JUMP_ERR_REFUSED;
+    }
     p->last_heard_at = e->now;
-    if (m->body.seq >> 62 == 0) { /* the binding's own series */
+    if (m->body.seq >> 62 == 0 && m->body.seq < s->health.next_seq) {
+        jump_health_see(&s->health, m->body.seq, e->now); /* late: what it says of the next one is out of date */
+    } else if (m->body.seq >> 62 == 0) { /* the binding's own series */
         jump_health_see(&s->health, m->body.seq, e->now);
         p->next_within_for = JUMP_MS(m->body.next_within_ms);
         if (p->next_within_for < JUMP_MS(s->policy.heartbeat_interval_ms))

@@ -61,6 +61,7 @@ struct jump_client_part {
     uint8_t observed_ip[16];
     uint16_t observed_port;
     bool announced, denied_said;
+    bool news;                     /* the list of candidates has changed */
     bool confirmed;                /* the server said that it is attached: until then probes alone decide nothing */
 };
 
