@@ -19,7 +19,8 @@ engine_ldadd = libworld.a $(unit_ldadd)
 unit_tests = \
 	tests/unit/test_fsm tests/unit/test_replay tests/unit/test_timer tests/unit/test_ratelimit \
 	tests/unit/test_score tests/unit/test_policy \
-	tests/unit/test_engine_model tests/unit/test_engine_attacks
+	tests/unit/test_engine_model tests/unit/test_engine_attacks \
+	tests/unit/test_engine_forgeries
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
@@ -97,6 +98,10 @@ dist_check_SCRIPTS += tests/checks/check-policy-page
 tests_unit_test_engine_attacks_SOURCES = tests/unit/test_engine_attacks.c
 tests_unit_test_engine_attacks_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_attacks_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_forgeries_SOURCES = tests/unit/test_engine_forgeries.c
+tests_unit_test_engine_forgeries_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_forgeries_LDADD = $(engine_ldadd)
 
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)
