@@ -11,9 +11,9 @@
 
 #include "audit_plot.h"
 
-#define WIDTH 1240.0
+#define WIDTH 1280.0
 #define LEFT 168.0  /* where the time begins */
-#define RIGHT 1216.0
+#define RIGHT 1108.0 /* and ends; beyond it stands why a session ended */
 #define TOP 92.0
 #define SHORT_ID 8
 
@@ -104,102 +104,124 @@ static void draw_state(const struct scale *scale, const struct plot_lane *lane, 
 static void draw_end(const struct scale *scale, const struct plot_lane *lane, double y)
 {
     const struct plot_mode *mode = &lane->modes[lane->modes_len - 1];
-    double x = x_of(scale, mode->at), width = text_width(mode->reason, scale->font);
+    double x = x_of(scale, mode->at);
 
     if (!lane->ended)
         return;
-    fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"4\" height=\"%.1f\" fill=\"#222\"><title>TERMINATED: %s</title></rect>\n", x,
-            y - 2, scale->band + scale->row + 6, mode->reason);
-    if (x + 8 + width < RIGHT)
-        fprintf(scale->to, "<text x=\"%.1f\" y=\"%.1f\" fill=\"#222\" font-size=\"%.1f\">%s</text>\n", x + 8,
-                y + scale->band / 2 + scale->font * 0.36, scale->font, mode->reason);
-    else
-        fprintf(scale->to, "<text x=\"%.1f\" y=\"%.1f\" fill=\"#222\" font-size=\"%.1f\" text-anchor=\"end\" class=\"halo\">%s</text>\n",
-                x + 4, y - 4, scale->font, mode->reason);
+    fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"4\" height=\"%.1f\" fill=\"#222\"><title>TERMINATED: ", x, y - 2,
+            scale->band + scale->row + 6);
+    put_text(scale->to, mode->reason);
+    fprintf(scale->to, "</title></rect>\n<text x=\"%.1f\" y=\"%.1f\" fill=\"#222\" font-size=\"%.1f\" class=\"halo\">", x + 8,
+            y + scale->band / 2 + scale->font * 0.36, scale->font);
+    put_text(scale->to, mode->reason);
+    fputs("</text>\n", scale->to);
 }
 
-/* A stretch of the lane's lower row: bound to something, or to nothing. */
-static void draw_bound(const struct scale *scale, const struct plot_binding *binding, size_t number, uint64_t from_at,
-                       uint64_t to_at, double y, double *free_from)
+/* The lower row is drawn twice: shapes, then labels, which may reach beyond their shape. */
+struct row {
+    const struct scale *scale;
+    double y, free_from; /* labels begin here at the earliest */
+    bool labels;
+};
+
+/* A stretch of the lower row that is bound. */
+static void draw_bound(struct row *row, const struct plot_binding *binding, size_t number, uint64_t from_at, uint64_t to_at)
 {
+    const struct scale *scale = row->scale;
     double from = x_of(scale, from_at), to = x_of(scale, to_at), at = from + 5;
     const char *label = binding == NULL ? "" : binding->path;
 
-    fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#6a85a0\" stroke-width=\"0.6\"><title>",
-            from, y, to - from < 1 ? 1 : to - from, scale->row, number % 2 == 0 ? "#dbe8f4" : "#b7d0e8");
-    put_text(scale->to, label);
-    if (binding != NULL)
-        fprintf(scale->to, ", generation %llu%s, found after %llu ms", (unsigned long long)binding->generation,
-                binding->voluntary ? ", voluntary" : "", (unsigned long long)binding->latency_ms);
-    fputs("</title></rect>\n", scale->to);
-    if (at < *free_from)
-        at = *free_from;
+    if (!row->labels) {
+        fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#6a85a0\" "
+                "stroke-width=\"0.6\"><title>", from, row->y, to - from < 1 ? 1 : to - from, scale->row,
+                number % 2 == 0 ? "#dbe8f4" : "#b7d0e8");
+        put_text(scale->to, label);
+        if (binding != NULL)
+            fprintf(scale->to, ", generation %llu%s, found after %llu ms", (unsigned long long)binding->generation,
+                    binding->voluntary ? ", voluntary" : "", (unsigned long long)binding->latency_ms);
+        fputs("</title></rect>\n", scale->to);
+        return;
+    }
+    if (at < row->free_from)
+        at = row->free_from;
     if (strncmp(label, "udp ", 4) == 0 && to - at < text_width(label, scale->font) + 4)
         label += 4;
     if (label[0] == '\0' || to - at < text_width(label, scale->font) + 4)
         return;
     fprintf(scale->to, "<text x=\"%.1f\" y=\"%.1f\" fill=\"#1d3346\" font-size=\"%.1f\" pointer-events=\"none\">", at,
-            y + scale->row / 2 + scale->font * 0.36, scale->font);
+            row->y + scale->row / 2 + scale->font * 0.36, scale->font);
     put_text(scale->to, label);
     fputs("</text>\n", scale->to);
-    *free_from = at + text_width(label, scale->font) + 6;
+    row->free_from = at + text_width(label, scale->font) + 6;
 }
 
-static void draw_gap(const struct scale *scale, uint64_t from_at, uint64_t to_at, double y, double *free_from)
+/* A stretch of it that is not; `next_at`: the next one begins. */
+static void draw_gap(struct row *row, uint64_t from_at, uint64_t to_at, uint64_t next_at)
 {
+    const struct scale *scale = row->scale;
     double from = x_of(scale, from_at), to = x_of(scale, to_at), width = to - from < 2 ? 2 : to - from, length, at;
     char label[32];
 
     seconds_text(label, (double)(to_at - from_at) / 1e9);
     length = text_width(label, scale->font);
-    fprintf(scale->to,
-            "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"url(#gap)\" stroke=\"#a33b00\" stroke-width=\"0.8\">"
-            "<title>no binding for %s</title></rect>\n", from, y, width, scale->row, label);
-    at = width > length + 6 ? from + (width - length) / 2 : from + width + 3;
-    if (at < *free_from || at + length > RIGHT + 20)
+    if (!row->labels) {
+        fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"url(#gap)\" stroke=\"#a33b00\" "
+                "stroke-width=\"0.8\"><title>no binding for %s</title></rect>\n", from, row->y, width, scale->row, label);
         return;
-    fprintf(scale->to, "<text x=\"%.1f\" y=\"%.1f\" fill=\"#8c2f00\" font-size=\"%.1f\" font-weight=\"bold\" class=\"halo\" "
-            "pointer-events=\"none\">%s</text>\n", at, y + scale->row / 2 + scale->font * 0.36, scale->font, label);
-    *free_from = at + length + 6;
+    }
+    at = width > length + 8 ? from + (width - length) / 2 : from + width + 3;
+    if (at < row->free_from || (at >= from + width && at + length > x_of(scale, next_at)))
+        return; /* its neighbour stands here; the title still tells */
+    if (at < from + width)
+        fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"#fff\" pointer-events=\"none\"/>\n",
+                at - 3, row->y + 1.5, length + 6, scale->row - 3);
+    fprintf(scale->to, "<text x=\"%.1f\" y=\"%.1f\" fill=\"#8c2f00\" font-size=\"%.1f\" font-weight=\"bold\" "
+            "pointer-events=\"none\">%s</text>\n", at, row->y + scale->row / 2 + scale->font * 0.36, scale->font, label);
+    row->free_from = at + length + 8;
 }
 
-/* The lower row: cut where the session was bound or unbound, and where the binding changed. */
-static void draw_bindings(const struct scale *scale, const struct plot_lane *lane, double y)
+/* Where the first unbound stretch behind the i-th mode begins. */
+static uint64_t next_gap(const struct plot_lane *lane, size_t i)
 {
-    double free_from = 0;
+    for (i++; i < lane->modes_len; i++)
+        if (!jump_mode_bound(lane->modes[i].mode) && lane->modes[i].mode != JUMP_MODE_TERMINATED)
+            return lane->modes[i].at;
+    return UINT64_MAX;
+}
+
+/* Cut where the session was bound or unbound, and where the binding changed. */
+static void draw_row(struct row *row, const struct plot_lane *lane)
+{
     size_t next = 0, number = 0;
     const struct plot_binding *binding = NULL;
 
-    for (size_t i = 0; i < lane->modes_len;) {
+    for (size_t i = 0, last; i < lane->modes_len; i = last + 1) {
         enum jump_mode mode = lane->modes[i].mode;
         bool bound = jump_mode_bound(mode);
         uint64_t from = lane->modes[i].at, to;
-        size_t last = i;
 
+        last = i;
         while (last + 1 < lane->modes_len && jump_mode_bound(lane->modes[last + 1].mode) == bound &&
                (bound || lane->modes[last + 1].mode != JUMP_MODE_TERMINATED))
             last++;
-        to = mode_end(scale->plot, lane, last);
+        to = mode_end(row->scale->plot, lane, last);
         if (!bound) {
             if (mode != JUMP_MODE_BIRTH && mode != JUMP_MODE_TERMINATED)
-                draw_gap(scale, from, to, y, &free_from);
-            i = last + 1;
+                draw_gap(row, from, to, next_gap(lane, last));
             continue;
         }
-        while (next < lane->bindings_len && lane->bindings[next].at <= from) {
-            if (binding != NULL && strcmp(binding->path, lane->bindings[next].path) != 0)
-                number++;
-            binding = &lane->bindings[next++];
+        for (; next < lane->bindings_len && lane->bindings[next].at <= from; next++) {
+            number += binding != NULL && strcmp(binding->path, lane->bindings[next].path) != 0;
+            binding = &lane->bindings[next];
         }
-        while (next < lane->bindings_len && lane->bindings[next].at < to) {
+        for (; next < lane->bindings_len && lane->bindings[next].at < to; next++) {
             if (binding == NULL || strcmp(binding->path, lane->bindings[next].path) != 0) {
-                draw_bound(scale, binding, number++, from, lane->bindings[next].at, y, &free_from);
+                draw_bound(row, binding, number++, from, lane->bindings[next].at);
                 from = lane->bindings[next].at;
             }
-            binding = &lane->bindings[next++];
+            binding = &lane->bindings[next];
         }
-        draw_bound(scale, binding, number, from, to, y, &free_from);
-        i = last + 1;
+        draw_bound(row, binding, number, from, to);
     }
 }
 
@@ -251,7 +273,7 @@ static void draw_lane(const struct scale *scale, const struct plot_lane *lane, d
             scale->font + 1);
     for (int i = 0; i < SHORT_ID && lane->key[i] != '/' && lane->key[i] != '\0'; i++)
         put_text(scale->to, (char[]){lane->key[i], '\0'});
-    fprintf(scale->to, "<tspan font-weight=\"normal\" fill=\"#555\"> %s</tspan></text>\n",
+    fprintf(scale->to, "<tspan dx=\"5\" font-weight=\"normal\" fill=\"#555\">%s</tspan></text>\n",
             lane->role == JUMP_CLIENT ? "client" : lane->role == JUMP_SERVER ? "server" : "");
     fprintf(scale->to, "<text x=\"16\" y=\"%.1f\" font-size=\"%.1f\" fill=\"#555\">", y + scale->band + scale->row * 0.8 + 2,
             scale->font);
@@ -260,7 +282,8 @@ static void draw_lane(const struct scale *scale, const struct plot_lane *lane, d
     for (size_t i = 0; i < lane->modes_len; i++)
         if (lane->modes[i].mode != JUMP_MODE_TERMINATED)
             draw_state(scale, lane, i, y);
-    draw_bindings(scale, lane, y + scale->band + 2);
+    draw_row(&(struct row){.scale = scale, .y = y + scale->band + 2}, lane);
+    draw_row(&(struct row){.scale = scale, .y = y + scale->band + 2, .labels = true}, lane);
     draw_end(scale, lane, y);
     draw_marks(scale, lane, y);
     fputs("</g>\n", scale->to);
