@@ -67,7 +67,7 @@ dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machin
 
 # The system adapters and the store contract. test_audit_file runs ./jumpctl too: writer and verifier belong together.
 unit_tests += tests/unit/test_audit_file tests/unit/test_policy_file tests/unit/test_control tests/unit/test_state \
-	tests/unit/test_store
+	tests/unit/test_store tests/unit/test_netlink
 
 system_cppflags = -D_GNU_SOURCE $(unit_cppflags) -I$(srcdir)/adapters $(JSONC_CFLAGS)
 system_ldadd = libjump-system.la $(unit_ldadd) $(JSONC_LIBS)
@@ -87,6 +87,10 @@ tests_unit_test_control_LDADD = $(system_ldadd)
 tests_unit_test_state_SOURCES = tests/unit/test_state.c
 tests_unit_test_state_CPPFLAGS = $(system_cppflags)
 tests_unit_test_state_LDADD = $(system_ldadd)
+
+tests_unit_test_netlink_SOURCES = tests/unit/test_netlink.c
+tests_unit_test_netlink_CPPFLAGS = $(system_cppflags)
+tests_unit_test_netlink_LDADD = $(system_ldadd)
 
 tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_CPPFLAGS = $(system_cppflags)

@@ -294,19 +294,40 @@ static void route_read(struct route *route, const struct nlmsghdr *message)
     }
 }
 
-/* Ask for the route to dst. The kernel answers within the call that asks, so the answer is there at once. */
+/* Ask; the kernel answers within the call that asks, so the answer is there at once. It stands in the buffer until the
+ * next question. @return NULL: none (errno) */
+static const struct nlmsghdr *question_put(struct jump_netlink *netlink, struct nlmsghdr *request)
+{
+    request->nlmsg_seq = ++netlink->sequence;
+    if (mnl_socket_sendto(netlink->asker, request, request->nlmsg_len) < 0)
+        return NULL;
+    for (int i = 0; i < 16; i++) {
+        ssize_t got = receive(netlink, netlink->asker);
+        const struct nlmsghdr *message = (const struct nlmsghdr *)netlink->buffer;
+        int left = (int)got;
+
+        if (got < 0)
+            return NULL;
+        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+            if (message->nlmsg_seq == request->nlmsg_seq) /* else the answer to a question that was given up */
+                return message;
+    }
+    errno = EPROTO;
+    return NULL;
+}
+
 static int route_ask(struct jump_netlink *netlink, struct route *route, const struct jump_path *dst, unsigned through,
                      unsigned flags)
 {
     char request[256] = {0};
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
+    const struct nlmsghdr *message;
     struct rtmsg *info;
     bool v4 = memcmp(dst->ip, mapped, sizeof mapped) == 0;
 
     memset(route, 0, sizeof *route);
     header->nlmsg_type = RTM_GETROUTE;
     header->nlmsg_flags = NLM_F_REQUEST;
-    header->nlmsg_seq = ++netlink->sequence;
     info = mnl_nlmsg_put_extra_header(header, sizeof *info);
     info->rtm_family = v4 ? AF_INET : AF_INET6;
     info->rtm_dst_len = v4 ? 32 : 128;
@@ -316,31 +337,18 @@ static int route_ask(struct jump_netlink *netlink, struct route *route, const st
         through = dst->scope;
     if (through != 0)
         mnl_attr_put_u32(header, RTA_OIF, through);
-    if (mnl_socket_sendto(netlink->asker, header, header->nlmsg_len) < 0)
+    message = question_put(netlink, header);
+    if (message == NULL)
         return -errno;
-    for (int i = 0; i < 16; i++) {
-        ssize_t got = receive(netlink, netlink->asker);
-        const struct nlmsghdr *message = (const struct nlmsghdr *)netlink->buffer;
-        int left = (int)got;
+    if (message->nlmsg_type == NLMSG_ERROR && mnl_nlmsg_get_payload_len(message) >= sizeof(struct nlmsgerr)) {
+        const struct nlmsgerr *error = mnl_nlmsg_get_payload(message);
 
-        if (got < 0)
-            return -errno;
-        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
-            if (message->nlmsg_seq != netlink->sequence)
-                continue; /* the answer to a question that was given up */
-            if (message->nlmsg_type == NLMSG_ERROR) {
-                const struct nlmsgerr *error = mnl_nlmsg_get_payload(message);
-
-                return mnl_nlmsg_get_payload_len(message) >= sizeof error->error && error->error != 0 ? error->error
-                                                                                                       : -EPROTO;
-            }
-            if (message->nlmsg_type == RTM_NEWROUTE && mnl_nlmsg_get_payload_len(message) >= sizeof(struct rtmsg)) {
-                route_read(route, message);
-                return route->unicast ? 0 : -EHOSTUNREACH;
-            }
-        }
+        return error->error < 0 ? error->error : -EPROTO;
     }
-    return -EPROTO;
+    if (message->nlmsg_type != RTM_NEWROUTE || mnl_nlmsg_get_payload_len(message) < sizeof *info)
+        return -EPROTO;
+    route_read(route, message);
+    return route->unicast ? 0 : -EHOSTUNREACH;
 }
 
 int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, unsigned *ifindex,
@@ -374,13 +382,33 @@ int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, 
     return 0;
 }
 
-static bool is_tun(const char *name)
+/* Is this link up, with carrier, and no tun device? Asked by netlink: /sys may be another namespace's, or gone. */
+static bool link_usable(struct jump_netlink *netlink, unsigned ifindex)
 {
-    char path[sizeof "/sys/class/net//tun_flags" + IF_NAMESIZE] = "/sys/class/net/";
+    char request[64] = {0};
+    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
+    const struct nlmsghdr *message;
+    const struct ifinfomsg *info;
+    const struct nlattr *attribute, *inner;
+    struct ifinfomsg *asked;
 
-    strcat(path, name); /* at most IF_NAMESIZE, which the kernel bounds */
-    strcat(path, "/tun_flags");
-    return access(path, F_OK) == 0;
+    header->nlmsg_type = RTM_GETLINK;
+    header->nlmsg_flags = NLM_F_REQUEST;
+    asked = mnl_nlmsg_put_extra_header(header, sizeof *asked);
+    asked->ifi_index = (int)ifindex;
+    message = question_put(netlink, header);
+    if (message == NULL || message->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(message) < sizeof *info)
+        return false;
+    info = mnl_nlmsg_get_payload(message);
+    if ((info->ifi_flags & IFF_UP) == 0 || (info->ifi_flags & IFF_RUNNING) == 0)
+        return false;
+    mnl_attr_for_each(attribute, message, sizeof *info)
+        if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
+            mnl_attr_for_each_nested(inner, attribute)
+                if (mnl_attr_get_type(inner) == IFLA_INFO_KIND && mnl_attr_validate(inner, MNL_TYPE_STRING) >= 0 &&
+                    strncmp(mnl_attr_get_str(inner), "tun", mnl_attr_get_payload_len(inner)) == 0)
+                    return false;
+    return true;
 }
 
 static bool uplink_known(const struct jump_netlink_uplink *list, size_t len, unsigned ifindex)
@@ -401,7 +429,7 @@ size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_up
     memset(&uplink, 0, sizeof uplink);
     if (out_cap > 0 && jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, 0) == 0 &&
         !is_ignored(netlink, uplink.ifindex) && if_indextoname(uplink.ifindex, uplink.name) != NULL &&
-        !is_tun(uplink.name)) {
+        link_usable(netlink, uplink.ifindex)) {
         uplink.preferred = true;
         out[len++] = uplink;
     }
@@ -409,7 +437,7 @@ size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_up
     for (const struct if_nameindex *at = names; at != NULL && at->if_index != 0; at++) {
         memset(&uplink, 0, sizeof uplink);
         if (len == out_cap || strlen(at->if_name) >= sizeof uplink.name || at->if_index == 1 ||
-            is_ignored(netlink, at->if_index) || uplink_known(out, len, at->if_index) || is_tun(at->if_name) ||
+            is_ignored(netlink, at->if_index) || uplink_known(out, len, at->if_index) || !link_usable(netlink, at->if_index) ||
             jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, at->if_index) != 0)
             continue;
         memcpy(uplink.name, at->if_name, strlen(at->if_name));
