@@ -125,7 +125,7 @@ def write_json(rows, wrong, out):
 
 def verdict(wrong, lane):
     if not wrong:
-        print(_paint(f'Seen: {lane.short} kept one session_id, one virtual IP, one inner TCP connection and one\n'
-                     'TLS handshake through all events, and its audit log proves it.', 'green'))
+        print(_paint(f'Seen: through all events {lane.short} kept one session_id, one virtual IP, one inner TCP\n'
+                     'connection and one TLS handshake, and its audit log proves it.', 'green'))
     for sentence in wrong:
         print(_paint(f'Does not hold: {sentence}', 'red'))

@@ -101,9 +101,9 @@ def lines(board, width, height, unicode):
     now = now_ns()
     glyphs = _GLYPHS if unicode else _ASCII
     count = max(10, width - _INDENT - _LABEL)
-    clock = f'{board.clock()} of about {board.clock(board.origin + int(board.expected_s * 1e9))}'
-    head = 'jumping beside bare OpenVPN, through the same events'
-    picture = [[(head, 'bold'), (clock.rjust(width - len(head)), 'dim')],
+    whole = board.clock(board.origin + int(board.expected_s * 1e9))
+    picture = [[(f'{board.clock():<5} ', 'bold'), (f'of about {whole}', 'dim'),
+                ('   jumping beside bare OpenVPN, through the same events', 'bold')],
                [('now   ', 'dim'), (board.now, 'bold')],
                [('next  ', 'dim'), (board.next_words(), 'cyan')], []]
     for lane in board.lanes:

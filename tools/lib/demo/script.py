@@ -36,9 +36,11 @@ def _limit_hole(length):
 
 
 def expected_s(hole_s):
-    """About how long it takes: the inner TCP of the bare lane is what is waited for."""
-    return (2 + _SILENT_BEFORE_REBIND + 5 + _BEFORE_ADDRESS + _AT_LEAST + _BEFORE_HOLE + hole_s + 0.75 * hole_s
-            + _BEFORE_STOP + 1)
+    """About how long it takes: what is waited for is the bare inner TCP's first try after the hole."""
+    attempt = 0.23  # after the first loss; from then on each wait is as long as all before it
+    while attempt < hole_s:
+        attempt *= 2
+    return 2 + _SILENT_BEFORE_REBIND + 4 + _BEFORE_ADDRESS + _AT_LEAST + _BEFORE_HOLE + attempt + _BEFORE_STOP + 2
 
 
 @dataclasses.dataclass
