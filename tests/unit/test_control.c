@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The control socket: what it answers, and that no client, however rude, slow or many, holds up its host. The engine is
- * a stand-in of two functions here; time is a variable.
+ * The control socket: what it answers, and that no client, however rude, slow or many, holds up its host; and jumpctl (that
+ * of the build, or $JUMPCTL) as its client. The engine is a stand-in of two functions here; time is a variable.
  */
 #include <json-c/json.h>
 #include <poll.h>
@@ -526,6 +526,96 @@ static void test_control_a_successors_socket_is_not_removed_at_the_end(void)
     scratch_close(&scratch);
 }
 
+/* The operator's side of it: run jumpctl while the host's loop turns. @return its exit code, what it says in `said` */
+static char said[1024 * 1024];
+static int jumpctl(const char *arguments)
+{
+    const char *program = getenv("JUMPCTL");
+    char command[1024];
+    size_t len = 0;
+    FILE *from;
+    int status;
+
+    (void)snprintf(command, sizeof command, "%s %s --socket %s 2>&1", program != NULL ? program : "./jumpctl", arguments,
+                   scratch_path(&scratch, "run/office.sock"));
+    from = popen(command, "r");
+    if (from == NULL)
+        scratch_fail(command);
+    (void)fcntl(fileno(from), F_SETFL, O_NONBLOCK);
+    for (int i = 0; i < 10000; i++) {
+        ssize_t got = read(fileno(from), said + len, sizeof said - 1 - len);
+
+        if (got == 0)
+            break;
+        len += got > 0 ? (size_t)got : 0;
+        turn();
+        usleep(1000);
+    }
+    said[len] = '\0';
+    status = pclose(from);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static bool says(const char *words)
+{
+    bool found = strstr(said, words) != NULL;
+
+    if (!found)
+        fprintf(stderr, "\n  expected \"%s\" in:\n%s\n", words, said);
+    return found;
+}
+
+static void test_control_jumpctl_lists_all_sessions_over_all_pages(void)
+{
+    struct json_object *whole;
+
+    begin();
+    CU_ASSERT_EQUAL(jumpctl("sessions"), 0);
+    CU_ASSERT_TRUE(says("0001abab ATTACHED   udp 203.0.113.7:4711"));
+    CU_ASSERT_PTR_NULL(strchr(said, 0x1b)); /* no colours into a pipe */
+    session_count = JUMP_CONTROL_PAGE + 3;
+    CU_ASSERT_EQUAL(jumpctl("sessions --json"), 0);
+    CU_ASSERT_TRUE(says("\"name\": \"office\""));
+    whole = json_tokener_parse(said);
+    CU_ASSERT_EQUAL(json_object_array_length(field(json_object_array_get_idx(field(whole, "instances"), 0), "sessions")),
+                    JUMP_CONTROL_PAGE + 3);
+    (void)json_object_put(whole);
+    session_count = 0;
+    CU_ASSERT_EQUAL(jumpctl("sessions"), 0);
+    CU_ASSERT_TRUE(says("no session"));
+    CU_ASSERT_EQUAL(jumpctl("stats"), 0);
+    whole = json_tokener_parse(said);
+    CU_ASSERT_PTR_NOT_NULL(whole);
+    (void)json_object_put(whole);
+    end();
+}
+
+static void test_control_jumpctl_ends_the_one_session_that_it_was_given(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(jumpctl("terminate 0001ABAB --reason security_failure"), 0);
+    CU_ASSERT_TRUE(says("0001abababababababababababababab: terminated, security_failure"));
+    CU_ASSERT_EQUAL(terminated.bytes[1], 1);
+    CU_ASSERT_EQUAL(terminated_for, JUMP_REASON_SECURITY_FAILURE);
+    terminated_for = JUMP_REASON_NONE;
+    session_count = 1000;
+    CU_ASSERT_EQUAL(jumpctl("terminate 00010203"), 1);
+    CU_ASSERT_TRUE(says("no session's id begins with 00010203"));
+    CU_ASSERT_EQUAL(jumpctl("terminate 0001aba"), 2);
+    CU_ASSERT_TRUE(says("8 to 32 hex digits"));
+    CU_ASSERT_EQUAL(jumpctl("terminate 0001abab --reason bad_proof"), 2);
+    CU_ASSERT_EQUAL(terminated_for, JUMP_REASON_NONE);
+    terminate_result = JUMP_ERR_UNKNOWN;
+    CU_ASSERT_EQUAL(jumpctl("terminate 0001abab"), 1);
+    CU_ASSERT_TRUE(says("no such session"));
+    jump_control_close(control);
+    control = open_control();
+    CU_ASSERT_EQUAL(unlink(scratch_path(&scratch, "run/office.sock")), 0);
+    CU_ASSERT_EQUAL(jumpctl("sessions"), 2);
+    CU_ASSERT_TRUE(says("no instance of that name is running"));
+    end();
+}
+
 static void test_control_a_path_that_is_too_long_is_said(void)
 {
     char name[160];
@@ -557,5 +647,7 @@ static void test_control_a_path_that_is_too_long_is_said(void)
     X(test_control_a_live_socket_is_left_to_its_owner)                              \
     X(test_control_what_is_no_socket_is_not_removed)                                \
     X(test_control_a_successors_socket_is_not_removed_at_the_end)                   \
+    X(test_control_jumpctl_lists_all_sessions_over_all_pages)                       \
+    X(test_control_jumpctl_ends_the_one_session_that_it_was_given)                  \
     X(test_control_a_path_that_is_too_long_is_said)
 RUN_TESTS("control", TESTS)

@@ -96,7 +96,7 @@ static void draw_state(const struct scale *scale, const struct plot_lane *lane, 
     fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%s for %s%s%s%s%s</title></rect>\n",
             from, y, width, scale->band, look->fill, jump_mode_name(mode->mode), length, mode->reason[0] != '\0' ? ": " : "",
             mode->reason, mode->row[0] != '\0' ? ", " : "", mode->row);
-    if (width > text_width(look->name, scale->font) + 10)
+    if (width > text_width(look->name, scale->font) * 1.15 + 8)
         fprintf(scale->to, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\" font-size=\"%.1f\" pointer-events=\"none\">%s</text>\n", from + 5,
                 y + scale->band / 2 + scale->font * 0.36, look->ink, scale->font, look->name);
 }
@@ -345,11 +345,26 @@ static void draw_legend(const struct scale *scale, double y)
     fputs("</g>\n", scale->to);
 }
 
+/* Both sides of a session are two lanes and one session. */
+static size_t count_sessions(const struct plot *plot)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < plot->lanes_len; i++) {
+        size_t k = 0;
+
+        while (k < i && strncmp(plot->lanes[k]->key, plot->lanes[i]->key, 2 * JUMP_ID_BYTES) != 0)
+            k++;
+        count += k == i;
+    }
+    return count;
+}
+
 static void draw_title(const struct scale *scale, double seconds)
 {
     const struct plot *plot = scale->plot;
     time_t from = (time_t)(plot->from / 1000000000u);
-    size_t gaps = 0, switches = 0;
+    size_t gaps = 0, switches = 0, sessions = count_sessions(plot);
     char when[64] = "", length[32];
     struct tm parts;
 
@@ -366,8 +381,9 @@ static void draw_title(const struct scale *scale, double seconds)
     seconds_text(length, seconds);
     fprintf(scale->to, "<text x=\"16\" y=\"30\" font-size=\"18\" font-weight=\"bold\">VPN sessions over changes of their network</text>\n"
             "<text x=\"16\" y=\"50\" font-size=\"12\" fill=\"#444\">from %s, %s: %zu session%s, %zu change%s of the binding, %zu time%s "
-            "without one%s</text>\n", when, length, plot->lanes_len, plot->lanes_len == 1 ? "" : "s", switches,
-            switches == 1 ? "" : "s", gaps, gaps == 1 ? "" : "s", plot->left_out > 0 ? "; more sessions are not shown" : "");
+            "without one%s%s</text>\n", when, length, sessions, sessions == 1 ? "" : "s", switches,
+            switches == 1 ? "" : "s", gaps, gaps == 1 ? "" : "s",
+            sessions < plot->lanes_len ? ", as each side saw it" : "", plot->left_out > 0 ? "; more sessions are not shown" : "");
 }
 
 void plot_svg(FILE *to, const struct plot *plot)
