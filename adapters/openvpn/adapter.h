@@ -14,6 +14,7 @@
 #include <openvpn/openvpn-plugin.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "settings.h"
 #include "hold.h"
@@ -105,6 +106,11 @@ struct jump_ovpn {
     bool activity_waits, flush_waits;
     bool key_material_missing; /* reported once */
 
+    /* server: the session that was closed last, and how often lately its name came again in the same moment */
+    char closed_name[64];
+    jump_time closed_at, takeovers_since;
+    unsigned takeovers;
+
     /* client */
     struct jump_ovpn_client *top;
     struct jump_path server;
@@ -112,6 +118,10 @@ struct jump_ovpn {
     struct jump_uplink uplinks[JUMP_MAX_CANDIDATES];
     uint8_t last_transport;
     unsigned own_tun, link_device; /* interface numbers; 0: none */
+    ino_t session_socket;          /* OpenVPN's socket when the session was made */
+    jump_time session_made_at, restart_at;
+    bool signalled;      /* we have sent ourselves a signal: poll must not wait on top of it */
+    unsigned quick_ends; /* sessions in a row that did not live for long */
 };
 
 /** The process's instance, or NULL: import slots carry no argument, so this one pointer has to be global. */
@@ -127,6 +137,9 @@ int jump_ovpn_feed(struct jump_ovpn *ovpn, const struct jump_input *in);
 
 /** A control datagram without its envelope byte. */
 void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t bytes_len, const struct jump_path *from);
+
+/** Client: connect anew: at once, but later and later while sessions keep ending young. */
+void jump_ovpn_restart(struct jump_ovpn *ovpn);
 
 /** All that is due at ovpn->now: timers, held packets, activity, the audit file. */
 void jump_ovpn_run(struct jump_ovpn *ovpn);
@@ -164,6 +177,8 @@ void jump_ovpn_client_reset(struct jump_ovpn *ovpn, const struct jump_path *serv
 
 /* uplinks.c: client */
 
+/** Which socket OpenVPN's is (descriptors are reused, sockets are not). 0: none. */
+ino_t jump_uplinks_socket(const struct jump_ovpn *ovpn);
 /** Begin anew with OpenVPN's fresh socket. */
 void jump_uplinks_begin(struct jump_ovpn *ovpn);
 /** Look at the networks again and tell the core what changed. */

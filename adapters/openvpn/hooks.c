@@ -16,6 +16,9 @@
 
 #include "adapter.h"
 #include "sockaddr.h"
+#include "system/clock.h"
+
+#define SAME_MOMENT JUMP_MS(100) /* one call follows the other, but scripts may run between them */
 
 static const char *env_get(const char *const envp[], const char *name)
 {
@@ -107,11 +110,16 @@ static void wipe_secrets(struct jump_ovpn_client *client)
 static void close_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
 {
     struct jump_input in = {.kind = JUMP_IN_CLOSE};
+    struct jump_session_view view;
 
     if (client->host == 0)
         return;
     in.host = client->host;
     in.reason = JUMP_REASON_HOST_TERMINATED;
+    if (jump_engine_find(o->engine, client->host, &view)) {
+        memcpy(o->closed_name, client->common_name, sizeof o->closed_name);
+        o->closed_at = jump_clock_now();
+    }
     (void)jump_ovpn_feed(o, &in); /* unknown: the core ended it before the host did */
     jump_hold_forget(o->hold, (uint32_t)(client->host & 0xffffff));
     jump_map_close(o->map, client->host);
@@ -133,9 +141,8 @@ static int server_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
         return result;
     }
     if (client->host != 0) {
-        bool maybe_new = jump_map_reset_taken(o->map, client->host);
-
-        result = feed_epoch(o, client->host, secret, maybe_new);
+        /* Never a new session: map.c gives every handshake that begins anew an instance of its own. */
+        result = feed_epoch(o, client->host, secret, false);
         if (result != 0) {
             jump_ovpn_log(o, JUMP_LOG_ERROR, "a new handshake of a client with a session is refused: %s",
                           jump_error_text(result));
@@ -170,6 +177,26 @@ static bool return_config(struct openvpn_plugin_args_func_return *out, const cha
     return true;
 }
 
+/*
+ * OpenVPN closes the older instance of a common name in the moment the newer one comes (unless duplicate-cn). Once is
+ * a client that crashed; again and again is two that share their credentials.
+ */
+static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *client)
+{
+    jump_time now = jump_clock_now();
+
+    if (o->closed_at == 0 || now - o->closed_at > SAME_MOMENT || strcmp(o->closed_name, client->common_name) != 0)
+        return;
+    if (now - o->takeovers_since > JUMP_MS(60000)) {
+        o->takeovers_since = now;
+        o->takeovers = 0;
+    }
+    o->takeovers++;
+    jump_ovpn_log(o, o->takeovers >= 3 ? JUMP_LOG_ERROR : JUMP_LOG_WARNING,
+                  "client '%s' came again while its session lived: the newest wins (%u in this minute%s)",
+                  client->common_name, o->takeovers, o->takeovers >= 3 ? ": are its credentials used twice?" : "");
+}
+
 static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[],
                           struct openvpn_plugin_args_func_return *out)
 {
@@ -183,6 +210,7 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
         wipe_secrets(client);
         return OPENVPN_PLUGIN_FUNC_SUCCESS; /* as bare */
     }
+    watch_takeovers(o, client);
     if (client->host == 0) {
         if (!client->secret_known)
             return missing_key_material(o);
@@ -247,8 +275,17 @@ void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
 {
     bool again = o->reset_sent && memcmp(&o->server, server, sizeof *server) == 0;
 
-    if (o->top != NULL && o->top->host != 0)
+    if (o->top != NULL && o->top->host != 0) {
+        bool went_on = o->session_socket != 0 && jump_uplinks_socket(o) == o->session_socket;
+
         close_session(o, o->top); /* its TLS state is gone: say so to the server, through the new socket */
+        if (went_on) { /* the same socket: OpenVPN did not begin anew, its rekey failed */
+            jump_ovpn_log(o, JUMP_LOG_WARNING, "the TLS handshake of a rekey failed: connecting anew");
+            jump_ovpn_restart(o);
+        }
+    }
+    if (o->session_socket != jump_uplinks_socket(o))
+        o->restart_at = JUMP_NEVER; /* OpenVPN begins anew by itself */
     o->server = *server;
     o->server_known = true;
     o->reset_sent = true;
@@ -272,8 +309,12 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
         jump_uplinks_update(o, false);
         result = open_session(o, client, &o->server, jump_uplinks_current(o));
         wipe_secrets(client);
-        if (result == 0)
+        if (result == 0) {
+            o->session_socket = jump_uplinks_socket(o);
+            o->session_made_at = o->now;
+            o->restart_at = JUMP_NEVER;
             jump_uplinks_update(o, true);
+        }
     } else if (client->host != 0) {
         result = feed_epoch(o, client->host, secret, false);
         if (result == JUMP_ERR_UNKNOWN) /* the core has ended it; SIGUSR1 is on its way */

@@ -11,23 +11,27 @@
 
 #define OPTION_LINE_BYTES 255 /* OpenVPN refuses longer ones */
 
-bool jump_inject_possible(struct jump_problem *problem, const struct jump_settings_arguments *arguments,
-                          const struct jump_settings_facts *facts)
+enum jump_inject_verdict jump_inject_judge(struct jump_problem *problem,
+                                           const struct jump_settings_arguments *arguments,
+                                           const struct jump_settings_facts *facts)
 {
+    if (!facts->unreadable && arguments->role == JUMP_SERVER && !facts->server_mode) {
+        jump_problem_set(problem, "the plugin line says 'server', but this configuration has no server or mode server");
+        return JUMP_INJECT_WRONG;
+    }
+    if (arguments->role == JUMP_CLIENT && facts->server_mode) {
+        jump_problem_set(problem, "the plugin line says 'client', but this configuration is a server's");
+        return JUMP_INJECT_WRONG;
+    }
     if (facts->tcp && !facts->udp) {
-        jump_problem_set(problem, "proto tcp cannot be taken over: sessions stay as bare OpenVPN has them");
-        return false;
+        jump_problem_set(problem, "proto tcp cannot be taken over: everything stays as bare OpenVPN has it");
+        return JUMP_INJECT_BARE;
     }
     if (facts->static_key) {
-        jump_problem_set(problem, "secret (static key) has no TLS handshake to derive a session from: everything stays as bare OpenVPN has it");
-        return false;
+        jump_problem_set(problem, "secret (a static key) gives no session to keep: everything stays as bare OpenVPN has it");
+        return JUMP_INJECT_BARE;
     }
-    if (!facts->unreadable && (arguments->role == JUMP_SERVER) != facts->server_mode) {
-        jump_problem_set(problem, "the plugin's role is '%s', but this configuration is %s server: everything stays as bare OpenVPN has it",
-                         arguments->role == JUMP_SERVER ? "server" : "client", facts->server_mode ? "a" : "no multi-client");
-        return false;
-    }
-    return true;
+    return JUMP_INJECT_POSSIBLE;
 }
 
 long jump_inject_hand_window(uint32_t transport_lost_ttl_ms)

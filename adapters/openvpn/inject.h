@@ -22,12 +22,16 @@
 /** One line for the log at start. */
 typedef void jump_inject_note(void *context, const char *text);
 
-/**
- * True if this configuration can be taken over at all; else *problem says why everything stays as bare
- * (proto tcp, a static key, a server role without server mode).
- */
-bool jump_inject_possible(struct jump_problem *problem, const struct jump_settings_arguments *arguments,
-                          const struct jump_settings_facts *facts);
+enum jump_inject_verdict {
+    JUMP_INJECT_POSSIBLE,
+    JUMP_INJECT_BARE, /* cannot be taken over (proto tcp, a static key): everything stays as OpenVPN has it */
+    JUMP_INJECT_WRONG /* the plugin line does not fit the configuration: OpenVPN must not start */
+};
+
+/** Can this configuration be taken over? *problem says why not. */
+enum jump_inject_verdict jump_inject_judge(struct jump_problem *problem,
+                                           const struct jump_settings_arguments *arguments,
+                                           const struct jump_settings_facts *facts);
 
 /**
  * The text for OpenVPN's configuration, after the user's own.

@@ -275,6 +275,11 @@ static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
         int ready, host_ready = 0;
 
         jump_ovpn_run(o);
+        if (o->signalled) { /* its handler ran before this wait: OpenVPN must look at it now, not after it */
+            o->signalled = false;
+            errno = EINTR;
+            return -1;
+        }
         deadline = jump_ovpn_deadline(o);
         if (fds_len > 0)
             memcpy(all, fds, fds_len * sizeof *fds);

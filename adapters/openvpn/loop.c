@@ -18,6 +18,8 @@
 
 #define ACTIVITY_EVERY JUMP_MS(100)
 #define FLUSH_EVERY JUMP_MS(1)
+#define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
+#define RESTART_WAIT_MAX 6       /* 2^6 s */
 #define FLUSH_PACKETS 64 /* a millisecond: some 700 Mbit/s of full packets, and no burst that a queue would drop */
 
 struct jump_ovpn *jump_ovpn_instance;
@@ -53,6 +55,21 @@ static void send_control(struct jump_ovpn *ovpn, const struct jump_action *actio
     (void)jump_ovpn_link_send(ovpn, &to, JUMP_MAP_NO_PEER, bytes, action->bytes_len + 1);
 }
 
+/* Two clients with the same credentials would otherwise throw each other out every second. */
+void jump_ovpn_restart(struct jump_ovpn *ovpn)
+{
+    if (ovpn->now - ovpn->session_made_at >= YOUNG_FOR)
+        ovpn->quick_ends = 0;
+    ovpn->restart_at = ovpn->now;
+    if (ovpn->quick_ends > 0) {
+        ovpn->restart_at += JUMP_MS(1000) << ovpn->quick_ends;
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "sessions end young: the next connection waits for %u s",
+                      1u << ovpn->quick_ends);
+    }
+    if (ovpn->quick_ends < RESTART_WAIT_MAX)
+        ovpn->quick_ends++;
+}
+
 static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reason reason)
 {
     struct jump_map_peer *peer = jump_map_find(ovpn->map, host);
@@ -63,7 +80,7 @@ static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reaso
     jump_map_fence(ovpn->map, host); /* nothing passes from this moment on, whatever OpenVPN takes to notice */
     if (ovpn->arguments.role == JUMP_CLIENT) {
         jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): connecting anew", jump_reason_name(reason));
-        (void)kill(getpid(), SIGUSR1);
+        jump_ovpn_restart(ovpn);
         return;
     }
     jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): closing its client instance", jump_reason_name(reason));
@@ -254,6 +271,11 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
                 report_activity(ovpn, peer);
         }
     }
+    if (ovpn->restart_at <= ovpn->now) {
+        ovpn->restart_at = JUMP_NEVER;
+        (void)kill(getpid(), SIGUSR1);
+        ovpn->signalled = true;
+    }
     if (ovpn->audit != NULL && jump_audit_file_deadline(ovpn->audit) <= ovpn->now)
         jump_audit_file_flush(ovpn->audit, ovpn->now);
     if (ovpn->control != NULL && jump_control_deadline(ovpn->control) <= ovpn->now)
@@ -267,7 +289,7 @@ static jump_time earlier(jump_time a, jump_time b)
 
 jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
 {
-    jump_time at = jump_engine_deadline(ovpn->engine);
+    jump_time at = earlier(jump_engine_deadline(ovpn->engine), ovpn->restart_at);
 
     if (ovpn->flush_waits)
         at = earlier(at, ovpn->flush_at);

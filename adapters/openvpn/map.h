@@ -15,6 +15,7 @@
 #include <jumping/engine.h>
 
 #define JUMP_MAP_KEY_BYTES 16
+#define JUMP_MAP_SID_BYTES 8 /* OpenVPN's session id, in the clear behind the opcode of every control packet */
 #define JUMP_MAP_NO_PEER UINT32_MAX
 #define JUMP_MAP_NO_PEER_ID UINT32_MAX
 #define JUMP_MAP_FORMER_PATH_FOR JUMP_MS(1000) /* protocol.md: max(2 RTT, 1 s) after a voluntary switch */
@@ -30,6 +31,7 @@ enum jump_ovpn_opcode {
     JUMP_OVPN_HARD_RESET_SERVER_V2 = 8,
     JUMP_OVPN_DATA_V2 = 9,
     JUMP_OVPN_HARD_RESET_CLIENT_V3 = 10,
+    JUMP_OVPN_CONTROL_WKC = 11,
     JUMP_OVPN_ENVELOPE = 31 /* ours: 0xF8 .. 0xFF */
 };
 #define JUMP_MAP_ENVELOPE_BYTE 0xF8 /* the byte that we write */
@@ -64,8 +66,11 @@ struct jump_map_peer {
     struct jump_id session_id; /* the one that is bound */
     struct jump_path shown, birth, binding, previous, peer_id_key;
     uint32_t peer_id;         /* JUMP_MAP_NO_PEER_ID until OpenVPN itself has sent it */
+    /* Somebody who begins a handshake from the very address that a session is bound to: its client after a crash, or
+     * whoever a NAT gave its mapping to. A guest has an alias, and is known by its own session id and peer-id. */
+    uint32_t guest, guest_of; /* JUMP_MAP_NO_PEER: none */
+    uint8_t sid[JUMP_MAP_SID_BYTES];
     bool used, aliased, bound, fenced;
-    bool reset_seen;          /* a hard reset came in from it since jump_map_reset_taken */
     bool sent, received;      /* user data since the last activity report; the loop clears them */
 };
 
@@ -121,9 +126,6 @@ void jump_map_unbind(struct jump_map *map, jump_host host, const struct jump_id 
 
 /** Its session has ended: nothing passes in or out until jump_map_close. A newcomer on its address is let in. */
 void jump_map_fence(struct jump_map *map, jump_host host);
-
-/** True once for each time that hard resets came in: the next handshake may be a new session. */
-bool jump_map_reset_taken(struct jump_map *map, jump_host host);
 
 struct jump_map_peer *jump_map_find(struct jump_map *map, jump_host host);
 struct jump_map_peer *jump_map_peer(struct jump_map *map, uint32_t peer);

@@ -143,6 +143,7 @@ static bool is(const struct line *line, const char *option, size_t words)
 
 static void take_proto(struct jump_settings_facts *facts, const char *proto)
 {
+    facts->explicit_proto = true;
     if (strncmp(proto, "tcp", 3) == 0)
         facts->tcp = true;
     else if (strncmp(proto, "udp", 3) == 0)
@@ -164,10 +165,14 @@ static void take_line(struct jump_settings_facts *facts, const struct line *line
 {
     if (is(line, "config", 2))
         include(facts, line->words[1], depth + 1);
-    else if (is(line, "proto", 2))
+    else if (is(line, "proto", 2) && in_block)
         take_proto(facts, line->words[1]);
+    else if (is(line, "proto", 2))
+        facts->proto_tcp = strncmp(line->words[1], "tcp", 3) == 0; /* the last one counts */
     else if (is(line, "remote", 4))
         take_proto(facts, line->words[3]);
+    else if (is(line, "remote", 2) && !in_block)
+        facts->inherits_proto = true;
     else if (is(line, "server", 3) || is(line, "server-bridge", 1)
              || (is(line, "mode", 2) && strcmp(line->words[1], "server") == 0))
         facts->server_mode = true;
@@ -246,7 +251,7 @@ static void split(struct line *line, char *text)
 static void take_file(struct jump_settings_facts *facts, const char *text, size_t text_len, unsigned depth)
 {
     char line_text[1024], closing[64] = "";
-    bool in_block = false;
+    bool in_block = false, explicit_before = false;
 
     for (size_t at = 0; at < text_len;) {
         const char *end = memchr(text + at, '\n', text_len - at);
@@ -264,8 +269,12 @@ static void take_file(struct jump_settings_facts *facts, const char *text, size_
                     closing[0] = '\0';
             } else if (line.len > 0 && strcmp(line.words[0], "<connection>") == 0) {
                 facts->connection_blocks = in_block = true;
+                explicit_before = facts->explicit_proto;
+                facts->explicit_proto = false;
             } else if (line.len > 0 && strcmp(line.words[0], "</connection>") == 0) {
                 in_block = false;
+                facts->inherits_proto = facts->inherits_proto || !facts->explicit_proto;
+                facts->explicit_proto = facts->explicit_proto || explicit_before;
             } else if (word_len > 2 && word_len < sizeof closing - 1 && line.words[0][0] == '<'
                        && line.words[0][word_len - 1] == '>') {
                 (void)snprintf(closing, sizeof closing, "</%.*s", (int)(word_len - 1), line.words[0] + 1);
@@ -388,8 +397,10 @@ void jump_settings_facts_take_command(struct jump_settings_facts *facts, const c
 
 void jump_settings_facts_finish(struct jump_settings_facts *facts)
 {
-    if (!facts->tcp && !facts->udp)
-        facts->udp = true; /* OpenVPN's default */
+    if (facts->inherits_proto || !facts->explicit_proto) {
+        facts->tcp = facts->tcp || facts->proto_tcp;
+        facts->udp = facts->udp || !facts->proto_tcp; /* OpenVPN's default */
+    }
     if (facts->stem[0] == '\0')
         (void)copy_text(facts->stem, sizeof facts->stem, "openvpn");
 }

@@ -44,6 +44,8 @@ struct jump_settings_facts {
     char stem[JUMP_SETTINGS_NAME_BYTES];
     bool unreadable;                   /* there is a file, but it could not be read: the facts are defaults */
     bool udp, tcp;                     /* some connection may use it */
+    bool proto_tcp, inherits_proto;    /* the last `proto` outside of blocks; some remote has none of its own */
+    bool explicit_proto;               /* some remote has */
     bool server_mode;                  /* `server`, `server-bridge` or `mode server` */
     bool static_key;                   /* `secret`: no TLS, nothing to derive a session from */
     bool management, multihome, connection_blocks, block_connect_timeout, dco_disabled, persist_key, persist_tun,

@@ -192,10 +192,15 @@ static bool open_all(struct jump_ovpn *o, const struct openvpn_plugin_args_open_
     jump_settings_facts_read(&o->facts);
     if (!jump_settings_defaults(&o->arguments, problem, o->facts.stem))
         return false;
-    if (!jump_inject_possible(problem, &o->arguments, &o->facts)) {
+    switch (jump_inject_judge(problem, &o->arguments, &o->facts)) {
+    case JUMP_INJECT_WRONG:
+        return false;
+    case JUMP_INJECT_BARE:
         o->bare = true;
         jump_ovpn_log(o, JUMP_LOG_WARNING, "%s", problem->text);
         return true;
+    case JUMP_INJECT_POSSIBLE:
+        break;
     }
     return open_policy(o, problem) && open_files(o, &boot, problem) && open_memory(o, boot, problem)
            && open_sockets(o, problem) && inject(o, out, problem) && jump_ovpn_io_begin(o, problem);
@@ -215,6 +220,7 @@ int jump_ovpn_open(const struct openvpn_plugin_args_open_in *in, struct openvpn_
         o->plugin_log = in->callbacks->plugin_log;
         o->arguments.log_level = JUMP_LOG_INFO;
         o->link_fd = -1;
+        o->restart_at = JUMP_NEVER;
     }
     if (o == NULL || !open_all(o, in, out, &problem)) {
         in->callbacks->plugin_log(PLOG_ERR, "jumping", "%s", problem.text);

@@ -11,6 +11,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <fcntl.h>
 
@@ -167,6 +168,13 @@ void jump_uplinks_update(struct jump_ovpn *o, bool tell_always)
     (void)jump_ovpn_feed(o, &in);
 }
 
+ino_t jump_uplinks_socket(const struct jump_ovpn *o)
+{
+    struct stat about;
+
+    return o->link_fd >= 0 && fstat(o->link_fd, &about) == 0 ? about.st_ino : 0;
+}
+
 void jump_uplinks_begin(struct jump_ovpn *o)
 {
     jump_uplinks_end(o);
@@ -247,6 +255,7 @@ void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
     uplink->fd = -1;
     uplink->via_link = true;
     o->link_device = uplink->ifindex;
+    o->session_socket = jump_uplinks_socket(o);
     if (former != NULL) { /* still a way out, by a socket of its own from now on */
         former->via_link = false;
         if (former->name[0] == '\0')

@@ -176,21 +176,30 @@ static void test_openvpn_inject_what_it_cannot_take_over_it_names(void)
     CU_ASSERT_TRUE(says("cannot be read"));
 }
 
+static enum jump_inject_verdict judge(enum jump_role role, const char *config)
+{
+    begin(role, config);
+    problem.text[0] = '\0';
+    return jump_inject_judge(&problem, &arguments, &facts);
+}
+
 static void test_openvpn_inject_what_stays_bare_says_why(void)
 {
-    begin(JUMP_CLIENT, "proto tcp\n");
-    CU_ASSERT_FALSE(jump_inject_possible(&problem, &arguments, &facts));
+    CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "proto tcp\n"), JUMP_INJECT_BARE);
     CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "proto tcp"));
-    begin(JUMP_CLIENT, "secret k\n");
-    CU_ASSERT_FALSE(jump_inject_possible(&problem, &arguments, &facts));
-    begin(JUMP_SERVER, "tls-server\n");
-    CU_ASSERT_FALSE(jump_inject_possible(&problem, &arguments, &facts));
-    begin(JUMP_CLIENT, "server 10.0.0.0 255.0.0.0\n");
-    CU_ASSERT_FALSE(jump_inject_possible(&problem, &arguments, &facts));
-    begin(JUMP_CLIENT, "client\n");
-    CU_ASSERT_TRUE(jump_inject_possible(&problem, &arguments, &facts));
-    begin(JUMP_SERVER, "mode server\n");
-    CU_ASSERT_TRUE(jump_inject_possible(&problem, &arguments, &facts));
+    CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "secret k\n"), JUMP_INJECT_BARE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "secret"));
+    CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "client\n"), JUMP_INJECT_POSSIBLE);
+    CU_ASSERT_EQUAL(judge(JUMP_SERVER, "mode server\n"), JUMP_INJECT_POSSIBLE);
+}
+
+static void test_openvpn_inject_a_role_that_does_not_fit_is_an_error(void)
+{
+    CU_ASSERT_EQUAL(judge(JUMP_SERVER, "tls-server\n"), JUMP_INJECT_WRONG);
+    CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "server 10.0.0.0 255.0.0.0\n"), JUMP_INJECT_WRONG);
+    begin(JUMP_SERVER, "");
+    facts.unreadable = true; /* who knows: the handshake will tell */
+    CU_ASSERT_EQUAL(jump_inject_judge(&problem, &arguments, &facts), JUMP_INJECT_POSSIBLE);
 }
 
 static void test_openvpn_inject_an_announced_clients_timers_become_the_cores(void)
@@ -215,6 +224,7 @@ static void test_openvpn_inject_an_announced_clients_timers_become_the_cores(voi
     X(test_openvpn_inject_servers_reneg_sec_only_for_a_long_ttl_and_never_over_the_users)    \
     X(test_openvpn_inject_what_it_cannot_take_over_it_names)                                 \
     X(test_openvpn_inject_what_stays_bare_says_why)                                          \
+    X(test_openvpn_inject_a_role_that_does_not_fit_is_an_error)                              \
     X(test_openvpn_inject_an_announced_clients_timers_become_the_cores)
 
 RUN_TESTS("openvpn_inject", TESTS)

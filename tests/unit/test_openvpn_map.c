@@ -478,18 +478,142 @@ static void test_openvpn_map_closed_instance_leaves_nothing_behind(void)
     CU_ASSERT_PTR_NOT_NULL(jump_map_find(map, again));
 }
 
-static void test_openvpn_map_hard_resets_pass_and_are_remembered_once(void)
+/* A control packet of this session id. */
+static enum jump_map_in control(uint8_t opcode, uint8_t sid, struct jump_path from)
+{
+    uint8_t bytes[100];
+
+    memset(bytes, 0xee, sizeof bytes);
+    bytes[0] = (uint8_t)(opcode << 3);
+    memset(bytes + 1, sid, JUMP_MAP_SID_BYTES);
+    memset(&shown, 0, sizeof shown);
+    return jump_map_inbound(map, &shown, &peer, bytes, sizeof bytes, &from, T0);
+}
+
+static void test_openvpn_map_strangers_hard_resets_pass(void)
+{
+    begin();
+    (void)session_at(at(1, 1000), 7);
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_HARD_RESET_CLIENT_V2, 5, at(9, 9000)), JUMP_MAP_DELIVER);
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_HARD_RESET_CLIENT_V3, 5, at(9, 9000)), JUMP_MAP_DELIVER);
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_CONTROL_WKC, 5, at(9, 9000)), JUMP_MAP_DELIVER);
+}
+
+static void test_openvpn_map_handshake_that_begins_on_a_bound_address_is_a_guest(void)
 {
     begin();
     jump_host host = session_at(at(1, 1000), 7);
 
-    CU_ASSERT_FALSE(jump_map_reset_taken(map, host));
-    CU_ASSERT_EQUAL(in(JUMP_OVPN_HARD_RESET_CLIENT_V3, 0, at(1, 1000)), JUMP_MAP_DELIVER);
-    CU_ASSERT_EQUAL(in(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0, at(9, 9000)), JUMP_MAP_DELIVER); /* a stranger's */
-    CU_ASSERT_TRUE(jump_map_reset_taken(map, host));
-    CU_ASSERT_FALSE(jump_map_reset_taken(map, host));
-    CU_ASSERT_EQUAL(in(JUMP_OVPN_SOFT_RESET, 0, at(1, 1000)), JUMP_MAP_DELIVER);
-    CU_ASSERT_FALSE(jump_map_reset_taken(map, host));
+    move(host, 1, at(1, 1000), false);
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_CONTROL, 1, at(1, 1000)), JUMP_MAP_DELIVER); /* the session's own */
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_HARD_RESET_CLIENT_V2, 2, at(1, 1000)), JUMP_MAP_DELIVER_AS);
+    struct jump_path alias = shown;
+    CU_ASSERT_TRUE(jump_map_is_alias(&alias));
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_HARD_RESET_CLIENT_V2, 2, at(1, 1000)), JUMP_MAP_DELIVER_AS); /* repeated */
+    CU_ASSERT_TRUE(is_path(shown, alias));
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_CONTROL, 2, at(1, 1000)), JUMP_MAP_DELIVER_AS);
+    CU_ASSERT_TRUE(is_path(shown, alias));
+    CU_ASSERT_EQUAL(control(JUMP_OVPN_CONTROL, 1, at(1, 1000)), JUMP_MAP_DELIVER); /* the session is unharmed */
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_DELIVER);
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_SEND);
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_HARD_RESET_SERVER_V2, 0, alias), JUMP_MAP_SEND_TO);
+    CU_ASSERT_TRUE(is_path(to, at(1, 1000)));
+}
+
+static void test_openvpn_map_guest_comes_up_beside_the_session_and_inherits_the_address(void)
+{
+    jump_host guest;
+
+    begin();
+    jump_host host = session_at(at(1, 1000), 7);
+
+    move(host, 1, at(1, 1000), false);
+    (void)control(JUMP_OVPN_HARD_RESET_CLIENT_V2, 2, at(1, 1000));
+    struct jump_path alias = shown;
+    CU_ASSERT_EQUAL(jump_map_open(map, &guest, &alias), 0);
+    CU_ASSERT_TRUE(is_path(jump_map_find(map, guest)->birth, at(1, 1000)));
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 8, at(1, 1000)), JUMP_MAP_DELIVER_AS); /* not yet learned, not the session's */
+    CU_ASSERT_TRUE(is_path(shown, alias));
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_DATA_V2, 8, alias), JUMP_MAP_SEND_TO);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 8, at(1, 1000)), JUMP_MAP_DELIVER_AS);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 9, at(1, 1000)), JUMP_MAP_DROP);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_DELIVER);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 8, at(6, 6000)), JUMP_MAP_DROP);
+    /* the core binds it: the older session has lost the address */
+    move(guest, 2, at(1, 1000), false);
+    CU_ASSERT_FALSE(jump_map_find(map, host)->bound);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 8, at(1, 1000)), JUMP_MAP_DELIVER_AS);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_DROP);
+    jump_map_close(map, host);
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_DATA_V2, 8, alias), JUMP_MAP_SEND_TO);
+}
+
+static void test_openvpn_map_guest_is_alone_when_the_session_leaves(void)
+{
+    for (int how = 0; how < 4; how++) {
+        begin();
+        jump_host host = session_at(at(1, 1000), 7);
+
+        move(host, 1, at(1, 1000), false);
+        (void)control(JUMP_OVPN_HARD_RESET_CLIENT_V2, 2, at(1, 1000));
+        struct jump_path alias = shown;
+        if (how == 0)
+            move(host, 1, at(2, 2000), false);
+        else if (how == 1)
+            lose(host, 1);
+        else if (how == 2)
+            jump_map_fence(map, host);
+        else
+            jump_map_close(map, host);
+        CU_ASSERT_EQUAL(control(JUMP_OVPN_CONTROL, 2, at(1, 1000)), JUMP_MAP_DELIVER_AS);
+        CU_ASSERT_TRUE(is_path(shown, alias));
+        CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, alias), JUMP_MAP_SEND_TO);
+        CU_ASSERT_TRUE(is_path(to, at(1, 1000)));
+    }
+}
+
+static void test_openvpn_map_session_that_proves_its_address_again_sends_the_unproved_guest_away(void)
+{
+    begin();
+    jump_host host = session_at(at(1, 1000), 7);
+
+    move(host, 1, at(1, 1000), false);
+    (void)control(JUMP_OVPN_HARD_RESET_CLIENT_V2, 2, at(1, 1000));
+    struct jump_path alias = shown;
+    lose(host, 1);
+    move(host, 1, at(1, 1000), false);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_DELIVER);
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, alias), JUMP_MAP_DISCARD);
+}
+
+static void test_openvpn_map_guests_that_begin_anew_get_a_new_alias_each(void)
+{
+    begin();
+    jump_host host = session_at(at(1, 1000), 7);
+    struct jump_path last;
+
+    move(host, 1, at(1, 1000), false);
+    memset(&last, 0, sizeof last);
+    for (uint8_t sid = 2; sid < 200; sid++) { /* far more than there is room: the table must not fill up */
+        CU_ASSERT_EQUAL(control(JUMP_OVPN_HARD_RESET_CLIENT_V2, sid, at(1, 1000)), JUMP_MAP_DELIVER_AS);
+        CU_ASSERT_FALSE(is_path(shown, last));
+        CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, last), sid == 2 ? JUMP_MAP_SEND : JUMP_MAP_DISCARD);
+        last = shown;
+    }
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_DELIVER);
+}
+
+static void test_openvpn_map_hard_reset_too_short_for_its_session_id_is_nobodys(void)
+{
+    struct jump_path from = at(1, 1000);
+
+    begin();
+    jump_host host = session_at(from, 7);
+
+    move(host, 1, from, false);
+    CU_ASSERT_EQUAL(jump_map_inbound(map, &shown, &peer, packet(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0), 8, &from, T0),
+                    JUMP_MAP_DROP);
+    CU_ASSERT_EQUAL(jump_map_counters(map)->aliases, 0);
 }
 
 static void test_openvpn_map_two_sessions_never_have_one_address(void)
@@ -670,7 +794,13 @@ static void test_openvpn_map_sizes_out_of_range_are_refused(void)
     X(test_openvpn_map_aliases_are_told_from_real_addresses)                                    \
     X(test_openvpn_map_fenced_session_passes_nothing_but_lets_a_new_birth_in)                   \
     X(test_openvpn_map_closed_instance_leaves_nothing_behind)                                   \
-    X(test_openvpn_map_hard_resets_pass_and_are_remembered_once)                                \
+    X(test_openvpn_map_strangers_hard_resets_pass)                                              \
+    X(test_openvpn_map_handshake_that_begins_on_a_bound_address_is_a_guest)                     \
+    X(test_openvpn_map_guest_comes_up_beside_the_session_and_inherits_the_address)              \
+    X(test_openvpn_map_guest_is_alone_when_the_session_leaves)                                  \
+    X(test_openvpn_map_session_that_proves_its_address_again_sends_the_unproved_guest_away)     \
+    X(test_openvpn_map_guests_that_begin_anew_get_a_new_alias_each)                             \
+    X(test_openvpn_map_hard_reset_too_short_for_its_session_id_is_nobodys)                      \
     X(test_openvpn_map_two_sessions_never_have_one_address)                                     \
     X(test_openvpn_map_a27_full_table_refuses_and_harms_nobody)                                 \
     X(test_openvpn_map_unused_aliases_are_taken_back_when_room_is_needed)                       \

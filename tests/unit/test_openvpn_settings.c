@@ -133,7 +133,15 @@ static void test_openvpn_settings_tcp_is_found_wherever_it_may_be_said(void)
     file("remote a.example 443 tcp\nremote b.example 1194 udp\n");
     CU_ASSERT_TRUE(facts.tcp && facts.udp);
     file("<connection>\nremote a 1\nproto tcp4\n</connection>\n");
-    CU_ASSERT_TRUE(facts.tcp && facts.connection_blocks);
+    CU_ASSERT_TRUE(facts.tcp && !facts.udp && facts.connection_blocks);
+    file("proto udp\nproto tcp\nremote a 1\n"); /* the last one counts */
+    CU_ASSERT_TRUE(facts.tcp && !facts.udp);
+    file("proto tcp\nremote a 1\nremote b 1 udp\n");
+    CU_ASSERT_TRUE(facts.tcp && facts.udp);
+    file("proto tcp\nremote a 1 udp\n"); /* nobody uses the general one */
+    CU_ASSERT_TRUE(!facts.tcp && facts.udp);
+    file("<connection>\nremote a 1\n</connection>\n<connection>\nremote b 1 tcp\n</connection>\n");
+    CU_ASSERT_TRUE(facts.tcp && facts.udp);
 }
 
 static void test_openvpn_settings_a_connect_timeout_in_a_block_is_told_from_one_outside(void)
