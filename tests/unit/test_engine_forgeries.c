@@ -831,6 +831,29 @@ static void test_A42_junk_from_the_bound_address_is_no_proof_of_life(void)
     story_end();
 }
 
+static void test_A42_an_older_probe_neither_proves_life_nor_changes_how_long_silence_is_normal(void)
+{
+    static struct peek_message late, newer;
+    struct jump_body body = { .claims_binding = 1, .generation = 1, .transport = 1, .next_within_ms = 30000 };
+    story_begin(1);
+    body.seq = peek_client(&w, 0)->health.next_seq + 1000;
+    peek_seal(&late, &w, false, 0, JUMP_MSG_PROBE, &body);
+    body.next_within_ms = 750;
+    body.seq++;
+    peek_seal(&newer, &w, false, 0, JUMP_MSG_PROBE, &body);
+    CU_ASSERT_EQUAL(world_inject(&w, &w.clients[0].uplinks[0], newer.bytes, newer.len), 0);
+    jump_time normal = peek_server(&w, 0)->u.server.next_within_for;
+    world_inject(&w, &w.clients[0].uplinks[0], late.bytes, late.len);
+    CU_ASSERT_EQUAL(peek_server(&w, 0)->u.server.next_within_for, normal);
+    world_rebind(&w, 0, 0);
+    body.seq++;
+    peek_seal(&late, &w, false, 0, JUMP_MSG_PROBE, &body);
+    WAIT(S().generation == 2 && C().state == JUMP_ATTACHED, 3000);
+    world_run(&w, JUMP_MS(300));
+    UNCHANGED(true, 0, world_inject(&w, &w.clients[0].uplinks[0], late.bytes, late.len)); /* generation 1 */
+    story_end();
+}
+
 #define TESTS(X)                                                                                           \
     X(test_A20_a_peer_cannot_speak_for_an_id_that_it_did_not_derive)                                       \
     X(test_A21_forged_messages_of_every_type_change_nothing_on_an_attached_client)                         \
@@ -861,6 +884,7 @@ static void test_A42_junk_from_the_bound_address_is_no_proof_of_life(void)
     X(test_A40_a_reset_fished_for_before_birth_or_for_another_nonce_is_no_effect)                          \
     X(test_A40_a_lost_terminate_is_answered_by_the_tombstone)                                              \
     X(test_A41_a_racer_who_relays_path_unbound_spends_neither_the_binding_nor_the_switch_rate)             \
-    X(test_A42_junk_from_the_bound_address_is_no_proof_of_life)
+    X(test_A42_junk_from_the_bound_address_is_no_proof_of_life)                                            \
+    X(test_A42_an_older_probe_neither_proves_life_nor_changes_how_long_silence_is_normal)
 
 RUN_TESTS("engine_forgeries", TESTS)

@@ -91,6 +91,22 @@ static void test_T1_a_birth_ack_with_a_flipped_bit_leaves_the_client_in_birth_un
     story_end();
 }
 
+static void test_T1_lost_first_probes_do_not_keep_the_server_in_birth(void)
+{
+    story_prepare(1);
+    world_start(&w);
+    world_open(&w, 0);
+    w.drop_up = TYPE(PROBE);
+    WAIT(C().state == JUMP_ATTACHED, 1000);
+    world_run(&w, JUMP_MS(500));
+    CU_ASSERT_EQUAL(S().state, JUMP_BIRTH);
+    w.drop_up = 0;
+    WAIT(S().state == JUMP_ATTACHED && C().bound, 2000);
+    WAIT(C().state == JUMP_ATTACHED, 10000);
+    CU_ASSERT_EQUAL(C().generation, S().generation);
+    story_end();
+}
+
 /* T2 */
 
 static void test_T2_a_failed_handshake_ends_birth_and_an_unknown_host_ends_nothing(void)
@@ -501,6 +517,18 @@ static void test_T8_a_session_with_one_uplink_never_starts_a_switch(void)
     story_end();
 }
 
+static void test_T8_a_candidate_that_is_no_better_is_not_switched_to(void)
+{
+    story_begin(1);
+    world_candidates(&w, 0, 2, NULL);
+    w.clients[0].loss_ppm[0] = 200000;
+    w.clients[0].loss_ppm[1] = 500000;
+    world_busy(&w, 0, JUMP_MS(60000));
+    CU_ASSERT_TRUE(world_took(&w, false, "T3", REASON(NONE)) > 0);
+    CU_ASSERT_EQUAL(MOVED(false, "T8", LOSS_RECOVERY), 0);
+    story_end();
+}
+
 static void test_T10_a_policy_that_allows_no_switch_makes_a_volatile_session_degraded(void)
 {
     story_prepare(1);
@@ -525,9 +553,10 @@ static void test_T10_T11_the_cooldown_denies_a_second_voluntary_switch_and_says_
     w.clients[0].loss_ppm[0] = 300000;
     WAIT(C().binding.transport == 2, 120000);
     jump_time switched_at = w.now;
+    unsigned denied_before = MOVED(false, "T10", COOLDOWN_ACTIVE);
     w.clients[0].loss_ppm[0] = 0;
     w.clients[0].loss_ppm[1] = 300000;
-    WAIT(MOVED(false, "T10", COOLDOWN_ACTIVE) > 0, 59000);
+    WAIT(MOVED(false, "T10", COOLDOWN_ACTIVE) > denied_before, 59000);
     CU_ASSERT_EQUAL(S().generation, 2);
     CU_ASSERT_EQUAL(C().binding.transport, 2);
     struct peek_record before, after;
@@ -638,6 +667,7 @@ static void test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_
     X(test_T1_client_attaches_on_birth_ack_and_server_on_the_first_probe_that_claims_generation_1)          \
     X(test_T1_a_probe_from_another_address_or_of_another_generation_or_without_a_claim_attaches_nobody)     \
     X(test_T1_a_birth_ack_with_a_flipped_bit_leaves_the_client_in_birth_unchanged)                          \
+    X(test_T1_lost_first_probes_do_not_keep_the_server_in_birth)                                            \
     X(test_T2_a_failed_handshake_ends_birth_and_an_unknown_host_ends_nothing)                               \
     X(test_T2_birth_times_out_after_its_window_and_not_a_moment_before)                                     \
     X(test_T2_an_attached_session_outlives_the_birth_window)                                                \
@@ -660,6 +690,7 @@ static void test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_
     X(test_T5_T8_T12_a_voluntary_switch_says_loss_recovery_and_never_loses_the_binding)                     \
     X(test_T7_death_of_a_volatile_path_is_dead_transport_recovery_on_both_sides)                            \
     X(test_T8_a_session_with_one_uplink_never_starts_a_switch)                                              \
+    X(test_T8_a_candidate_that_is_no_better_is_not_switched_to)                                             \
     X(test_T9_volatile_lasts_no_longer_than_its_bound)                                                      \
     X(test_T10_a_policy_that_allows_no_switch_makes_a_volatile_session_degraded)                            \
     X(test_T10_T11_the_cooldown_denies_a_second_voluntary_switch_and_says_so_once_more_in_degraded)         \
