@@ -57,7 +57,7 @@ static char *give_line(char *out, int cap, void *context)
     const char *newline;
     size_t len;
 
-    missed_key(reading);
+    missed_key(reading); /* also after the last line: libinih asks until it is told the end */
     if (reading->at >= reading->end)
         return NULL;
     newline = memchr(reading->at, '\n', (size_t)(reading->end - reading->at));
@@ -126,7 +126,6 @@ int jump_policy_file_parse(struct jump_policy_draft *draft, const char *text, si
     /* Its own result (the first bad line) is less than what the reader found. */
     if (ini_parse_stream(give_line, &reading, take_key, &reading) == -2)
         finding(draft, 0, "", "no memory to read it", "");
-    missed_key(&reading);
     (void)jump_policy_finish(draft);
     findings_sort(draft);
     return draft->error_count > 0 ? JUMP_ERR_POLICY : 0;

@@ -675,6 +675,7 @@ static void test_audit_file_dropped_events_are_counted_to_the_last_one(void)
     struct jump_audit_file_stats stats;
     struct lines *lines;
     uint64_t told_of = 0;
+    size_t by_session = 0;
     struct rlimit before, small;
 
     begin();
@@ -702,11 +703,14 @@ static void test_audit_file_dropped_events_are_counted_to_the_last_one(void)
 
         lines->line[i][lines->len[i]] = '\0';
         object = json_tokener_parse(lines->line[i]);
-        if (json_object_object_get_ex(object, "dropped", &value))
+        if (json_object_object_get_ex(object, "dropped", &value)) {
             told_of += json_object_get_uint64(value);
+            by_session += json_object_object_get_ex(object, "session_id", &value);
+        }
         (void)json_object_put(object);
     }
     CU_ASSERT_EQUAL(told_of, stats.dropped);
+    CU_ASSERT_EQUAL(by_session, 32);
     lines_free(lines);
     scratch_close(&scratch);
 }

@@ -169,19 +169,20 @@ static void test_netlink_ignored_interfaces_and_idle_links_are_silent(void)
 
 static void test_netlink_more_than_there_is_room_for_means_look_anew(void)
 {
-    struct jump_netlink_change change;
+    static struct jump_netlink_change many[4096];
     bool overrun;
     size_t len;
 
     begin();
-    CU_ASSERT_TRUE(jump_netlink_drain(netlink, &change, 1, &len, &overrun));
+    CU_ASSERT_TRUE(jump_netlink_drain(netlink, many, 1, &len, &overrun));
     CU_ASSERT_EQUAL(len, 1);
     CU_ASSERT_TRUE(overrun);
     quiet();
     CU_ASSERT_EQUAL(system("for i in $(seq 2 250); do for k in 1 2 3 4 5 6 7 8; do echo addr add 10.9.$k.$i/32 dev out; done; done > batch.$$;"
                            "ip -batch batch.$$; rm batch.$$"), 0);
-    CU_ASSERT_TRUE(jump_netlink_drain(netlink, &change, 1, &len, &overrun)); /* the kernel's own buffer is full too */
-    CU_ASSERT_TRUE(overrun);
+    for (int i = 0; i < 1000 && jump_netlink_drain(netlink, many, 4096, &len, &overrun) && !overrun; i++)
+        ;
+    CU_ASSERT_TRUE(overrun); /* the kernel's own buffer was too small, ours never is */
     quiet();
     ip("addr add 10.1.0.77/24 dev out");
     CU_ASSERT_TRUE(heard(JUMP_NETLINK_ADDRESS_ADDED, "out", "10.1.0.77"));
