@@ -12,4 +12,4 @@ dist_man_MANS += docs/man/jumpctl.1
 noinst_PROGRAMS += netdelay
 netdelay_SOURCES = tools/lib/netdelay.c
 
-EXTRA_DIST += tools/deps
+EXTRA_DIST += tools/build tools/check tools/demo tools/deps tools/lab tools/lib/demo tools/lib/lab
