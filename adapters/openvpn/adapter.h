@@ -103,6 +103,8 @@ struct jump_ovpn {
 
     jump_time now; /* of the last look at the clock */
     jump_time activity_at, flush_at;
+    jump_time looked_at; /* when poll last had our own descriptors in it */
+    bool busy;           /* OpenVPN's last wait was none */
     bool activity_waits, flush_waits;
     bool key_material_missing; /* reported once */
 

@@ -14,7 +14,7 @@
 #define JUMP_ADDRESSES_NONE UINT32_MAX
 
 /** What an address is to a peer; part of the key. */
-enum jump_address_kind { JUMP_ADDRESS_SHOWN, JUMP_ADDRESS_BINDING, JUMP_ADDRESS_PREVIOUS, JUMP_ADDRESS_PEER_ID };
+enum jump_address_kind { JUMP_ADDRESS_SHOWN = 0, JUMP_ADDRESS_BINDING = 1, JUMP_ADDRESS_PREVIOUS, JUMP_ADDRESS_PEER_ID };
 
 struct jump_address_slot {
     uint32_t tag;   /* upper half of the hash: most foreign slots are told apart without a look at the peer */

@@ -15,6 +15,8 @@
 #include "system/clock.h"
 
 #define MAX_FDS 64
+#define LOOK_EVERY JUMP_MS(2)    /* how long a busy OpenVPN may leave our own descriptors alone */
+#define NO_WAIT (JUMP_MS(1) / 20) /* a poll that took less found something waiting */
 #define SWALLOW_MAX 64 /* datagrams that one recvfrom takes for itself before OpenVPN has its turn again */
 
 enum fate { DELIVER, SWALLOW };
@@ -280,6 +282,13 @@ static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
             errno = EINTR;
             return -1;
         }
+        if (o->busy && o->now - o->looked_at < LOOK_EVERY) {
+            ready = o->real.poll(fds, fds_len, 0); /* packets are waiting: nothing else is asked for */
+            if (ready != 0)
+                return ready;
+            o->busy = false;
+        }
+        o->looked_at = o->now;
         deadline = jump_ovpn_deadline(o);
         if (fds_len > 0)
             memcpy(all, fds, fds_len * sizeof *fds);
@@ -288,6 +297,7 @@ static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
         if (ready < 0)
             return ready; /* EINTR: OpenVPN looks at its signals */
         o->now = jump_clock_now();
+        o->busy = o->now - o->looked_at < NO_WAIT;
         for (nfds_t i = 0; i < fds_len; i++) {
             fds[i].revents = all[i].revents;
             host_ready += all[i].revents != 0;

@@ -76,10 +76,9 @@ enum jump_map_in jump_map_inbound(struct jump_map *map, struct jump_path *shown,
         return JUMP_MAP_DELIVER;
 
     peer_id = peer_id_in(bytes, bytes_len);
-    if (peer_id != JUMP_MAP_NO_PEER_ID)
-        owner = jump_map_find_peer_id(map, peer_id);
-
     p = jump_map_find_as(map, JUMP_ADDRESS_BINDING, from);
+    if (peer_id != JUMP_MAP_NO_PEER_ID)
+        owner = p != NULL && p->peer_id == peer_id ? p : jump_map_find_peer_id(map, peer_id);
     if (p != NULL) {
         p = whose(map, p, owner, bytes, bytes_len, peer_id, from, now);
         if (p == NULL)

@@ -45,11 +45,27 @@ struct jump_map *jump_map_init(void *memory, size_t memory_len, uint32_t max_ses
     return map;
 }
 
+/* The key of a kind, if the peer has it now. */
+static bool has(const struct jump_map_peer *p, enum jump_address_kind kind, const struct jump_path *path)
+{
+    return kind == JUMP_ADDRESS_SHOWN ? p->used && memcmp(&p->shown, path, sizeof *path) == 0
+                                      : p->bound && memcmp(&p->binding, path, sizeof *path) == 0;
+}
+
 struct jump_map_peer *jump_map_find_as(struct jump_map *map, enum jump_address_kind kind, const struct jump_path *path)
 {
-    uint32_t peer = jump_addresses_find(&map->addresses, kind, path);
+    bool remembered = kind == JUMP_ADDRESS_SHOWN || kind == JUMP_ADDRESS_BINDING;
+    uint32_t peer;
 
-    return peer == JUMP_ADDRESSES_NONE ? NULL : &map->peers[peer];
+    /* Packets come in trains: the peer of the last one is asked first, and its own fields answer. */
+    if (remembered && has(&map->peers[map->recent[kind]], kind, path))
+        return &map->peers[map->recent[kind]];
+    peer = jump_addresses_find(&map->addresses, kind, path);
+    if (peer == JUMP_ADDRESSES_NONE)
+        return NULL;
+    if (remembered)
+        map->recent[kind] = peer;
+    return &map->peers[peer];
 }
 
 static struct jump_path peer_id_key(uint32_t peer_id)
