@@ -12,15 +12,19 @@ EXTRA_DIST += tests/unit/runner.h
 # Two real engines over a simulated network: what every test_engine_* stands on.
 check_LIBRARIES = libworld.a
 libworld_a_CPPFLAGS = -I$(srcdir)/core/include -I$(srcdir)/core
-libworld_a_SOURCES = tests/lib/world.c tests/lib/world.h tests/lib/peek.c tests/lib/peek.h tests/lib/story.h
-engine_cppflags = $(unit_cppflags) -I$(srcdir)/tests/lib
+libworld_a_SOURCES = tests/lib/world.c tests/lib/world.h tests/lib/peek.c tests/lib/peek.h tests/lib/profile.h \
+	tests/lib/story.h
+engine_cppflags = $(unit_cppflags) -I$(srcdir)/tests/lib -DPOLICIES='"$(abs_srcdir)/core/policy"' \
+	-DSCENARIOS='"$(abs_srcdir)/tests/scenarios"'
 engine_ldadd = libworld.a $(unit_ldadd)
 
 unit_tests = \
 	tests/unit/test_fsm tests/unit/test_replay tests/unit/test_timer tests/unit/test_ratelimit \
 	tests/unit/test_score tests/unit/test_policy \
 	tests/unit/test_engine_model tests/unit/test_engine_attacks \
-	tests/unit/test_engine_forgeries
+	tests/unit/test_engine_forgeries \
+	tests/unit/test_engine_endings \
+	tests/unit/test_engine_invariants
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
@@ -106,6 +110,14 @@ tests_unit_test_engine_attacks_LDADD = $(engine_ldadd)
 tests_unit_test_engine_forgeries_SOURCES = tests/unit/test_engine_forgeries.c
 tests_unit_test_engine_forgeries_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_forgeries_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_endings_SOURCES = tests/unit/test_engine_endings.c
+tests_unit_test_engine_endings_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_endings_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_invariants_SOURCES = tests/unit/test_engine_invariants.c
+tests_unit_test_engine_invariants_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_invariants_LDADD = $(engine_ldadd)
 
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)
