@@ -486,22 +486,61 @@ static void test_audit_file_a_head_from_a_copy_is_found(void)
     scratch_close(&scratch);
 }
 
-static void test_audit_file_a_torn_line_is_taken_away_and_said(void)
+/* The small log with its last line cut to `len` bytes; `counted`: the head had counted the line. @return verify's exit code */
+static int cut_last_line(size_t len, bool counted)
 {
+    struct lines *lines;
+
     begin();
     write_story(1);
+    scratch_copy(scratch_path(&scratch, "head"), scratch_path(&scratch, "state/a.audit.head"));
+    struct jump_event event = step(2, 1, JUMP_MODE_BIRTH, JUMP_EV_ATTACH_OK, JUMP_CLIENT, JUMP_REASON_ATTACHED_TO_TRANSPORT);
+    write_event(&event);
     close_log();
-    int fd = open(log_path(), O_WRONLY | O_APPEND);
-    CU_ASSERT_EQUAL(write(fd, "{\"seq\":9,\"prev\":\"ab", 19), 19);
-    (void)close(fd);
-    CU_ASSERT_EQUAL(verify(log_path()), 1);
-    open_log_at(log_path());
-    write_story(2);
-    close_log();
-    CU_ASSERT_TRUE(all_good(log_path()));
-    CU_ASSERT_EQUAL(verify(log_path()), 0);
-    CU_ASSERT_TRUE(told("stopped in the middle of a line"));
-    scratch_close(&scratch);
+    if (!counted)
+        scratch_copy(scratch_path(&scratch, "state/a.audit.head"), scratch_path(&scratch, "head"));
+    lines = lines_read(log_path());
+    CU_ASSERT_EQUAL(truncate(log_path(), (lines->line[LINES] - lines->text) + (off_t)len), 0);
+    lines_free(lines);
+    return verify(log_path());
+}
+
+static void test_audit_file_a_line_that_a_kill_tore_is_noted_and_taken_away(void)
+{
+    /* A fatal signal may end a write at a page's end: before, within or after what the chain gives the line. */
+    static const size_t cuts[] = {1, 10, 50, 90, 200};
+
+    for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
+        CU_ASSERT_EQUAL(cut_last_line(cuts[i], false), 0);
+        CU_ASSERT_TRUE(told("stopped in the middle of this line, and had not counted it"));
+        open_log_at(log_path());
+        write_story(2);
+        close_log();
+        CU_ASSERT_TRUE(all_good(log_path()));
+        CU_ASSERT_EQUAL(verify(log_path()), 0);
+        CU_ASSERT_TRUE(told("stopped in the middle of a line here"));
+        scratch_close(&scratch);
+        CU_ASSERT_EQUAL(cut_last_line(cuts[i], true), 1); /* the same piece of a line that was there */
+        CU_ASSERT_TRUE(told("the end was cut off: seq 9 to 9"));
+        scratch_close(&scratch);
+    }
+}
+
+static void test_audit_file_a_piece_that_the_writer_did_not_write_is_found(void)
+{
+    static const char *const pieces[] = {"x", "{\"seq\":9,\"prev\":\"ab", "{\"seq\":8,"};
+
+    for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
+        struct lines *lines = small_log();
+        int fd = open(log_path(), O_WRONLY | O_APPEND);
+
+        CU_ASSERT_EQUAL(write(fd, pieces[i], strlen(pieces[i])), (ssize_t)strlen(pieces[i]));
+        (void)close(fd);
+        CU_ASSERT_EQUAL(verify(log_path()), 1);
+        CU_ASSERT_TRUE(told("not written to its end, or was cut"));
+        lines_free(lines);
+        scratch_close(&scratch);
+    }
 }
 
 static void test_audit_file_killed_at_any_moment_the_log_stays_good(void)
@@ -866,7 +905,8 @@ static void test_audit_file_the_picture_is_drawn_and_is_xml(void)
     X(test_audit_file_a_restart_goes_on_with_the_chain)                             \
     X(test_audit_file_a_crash_between_line_and_head_is_one_line_behind)             \
     X(test_audit_file_a_head_from_a_copy_is_found)                                  \
-    X(test_audit_file_a_torn_line_is_taken_away_and_said)                           \
+    X(test_audit_file_a_line_that_a_kill_tore_is_noted_and_taken_away)              \
+    X(test_audit_file_a_piece_that_the_writer_did_not_write_is_found)               \
     X(test_audit_file_killed_at_any_moment_the_log_stays_good)                      \
     X(test_audit_file_a_tail_cut_while_nobody_wrote_is_found_for_ever)              \
     X(test_audit_file_a_removed_file_leaves_its_number_behind)                      \

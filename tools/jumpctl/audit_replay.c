@@ -185,7 +185,9 @@ int jumpctl_audit_replay(int argc, char **argv)
         while ((line = audit_read_next(&reader, &failed)) != NULL) {
             if (i == optind && line->number == 1)
                 replay.older_missing = line->chained && line->seq > 1;
-            if (line->object == NULL)
+            if (line->object == NULL && line->torn)
+                printf("%s:%lu: note: a piece of a line, passed over\n", replay.path, line->number);
+            else if (line->object == NULL)
                 finding(&replay, line, "not one JSON object on one line");
             else
                 take(&replay, line);
