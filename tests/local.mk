@@ -69,8 +69,8 @@ EXTRA_DIST += tests/unit/fields.h tests/vectors/vectors.txt tests/vectors/refere
 EXTRA_DIST += docs/protocol.md docs/state-machine.md tools/gen-state-machine
 dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
 
-# The system adapters and the store contract. test_audit_file runs ./jumpctl too: writer and verifier belong together.
-unit_tests += tests/unit/test_audit_file tests/unit/test_policy_file tests/unit/test_control tests/unit/test_state \
+# The system adapters and the store contract. test_audit_* and test_control run ./jumpctl too: both ends belong together.
+unit_tests += tests/unit/test_audit_file tests/unit/test_audit_verify tests/unit/test_policy_file tests/unit/test_control tests/unit/test_state \
 	tests/unit/test_store tests/unit/test_netlink
 
 system_cppflags = -D_GNU_SOURCE $(unit_cppflags) -I$(srcdir)/adapters $(JSONC_CFLAGS)
@@ -79,6 +79,10 @@ system_ldadd = libjump-system.la $(unit_ldadd) $(JSONC_LIBS)
 tests_unit_test_audit_file_SOURCES = tests/unit/test_audit_file.c
 tests_unit_test_audit_file_CPPFLAGS = $(system_cppflags)
 tests_unit_test_audit_file_LDADD = $(system_ldadd)
+
+tests_unit_test_audit_verify_SOURCES = tests/unit/test_audit_verify.c
+tests_unit_test_audit_verify_CPPFLAGS = $(system_cppflags)
+tests_unit_test_audit_verify_LDADD = $(system_ldadd)
 
 tests_unit_test_policy_file_SOURCES = tests/unit/test_policy_file.c
 tests_unit_test_policy_file_CPPFLAGS = $(system_cppflags) -DJUMP_TEST_SRCDIR='"$(abs_srcdir)"'
@@ -100,7 +104,7 @@ tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_CPPFLAGS = $(system_cppflags)
 tests_unit_test_store_LDADD = libjump-store.la $(unit_ldadd)
 
-EXTRA_DIST += tests/unit/scratch.h docs/policy.md docs/audit.md
+EXTRA_DIST += tests/unit/scratch.h tests/unit/audit_log.h docs/policy.md docs/audit.md
 dist_check_SCRIPTS += tests/checks/check-policy-page
 
 tests_unit_test_engine_attacks_SOURCES = tests/unit/test_engine_attacks.c
