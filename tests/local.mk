@@ -24,7 +24,8 @@ unit_tests = \
 	tests/unit/test_engine_model tests/unit/test_engine_attacks \
 	tests/unit/test_engine_forgeries \
 	tests/unit/test_engine_endings \
-	tests/unit/test_engine_invariants
+	tests/unit/test_engine_invariants \
+	tests/unit/test_engine_store
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
@@ -122,6 +123,10 @@ tests_unit_test_engine_endings_LDADD = $(engine_ldadd)
 tests_unit_test_engine_invariants_SOURCES = tests/unit/test_engine_invariants.c
 tests_unit_test_engine_invariants_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_invariants_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_store_SOURCES = tests/unit/test_engine_store.c
+tests_unit_test_engine_store_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_store_LDADD = $(engine_ldadd)
 
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)

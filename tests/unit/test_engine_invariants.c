@@ -84,7 +84,7 @@ static void test_I3_a_hole_inside_the_windows_never_ends_a_session(void)
         world_run(&w, JUMP_MS(holes_s[i] * 1000));
         w.clients[0].up[0] = true;
         WAIT(C().state == JUMP_ATTACHED, 2500);
-        WAIT(S().state == JUMP_ATTACHED, 5000); /* VOLATILE for its stable window, if the hole was short */
+        WAIT(S().state == JUMP_ATTACHED, 8000); /* VOLATILE for its stable window, if the hole was short */
         CU_ASSERT_EQUAL(memcmp(&id, &S().id, sizeof id), 0);
         CU_ASSERT_FALSE(w.clients[0].ended);
         story_end();
