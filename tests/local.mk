@@ -25,7 +25,8 @@ unit_tests = \
 	tests/unit/test_engine_forgeries \
 	tests/unit/test_engine_endings \
 	tests/unit/test_engine_invariants \
-	tests/unit/test_engine_store
+	tests/unit/test_engine_store \
+	tests/unit/test_engine_keys
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
@@ -127,6 +128,10 @@ tests_unit_test_engine_invariants_LDADD = $(engine_ldadd)
 tests_unit_test_engine_store_SOURCES = tests/unit/test_engine_store.c
 tests_unit_test_engine_store_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_store_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_keys_SOURCES = tests/unit/test_engine_keys.c
+tests_unit_test_engine_keys_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_keys_LDADD = $(engine_ldadd)
 
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)
