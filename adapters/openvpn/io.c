@@ -149,13 +149,24 @@ static ssize_t our_recvmsg(int fd, struct msghdr *message, int flags)
 
 /* Out */
 
+/* Between the end of one socket of OpenVPN's and the start of the next its number may be something else's. */
+static bool is_udp_socket(int fd)
+{
+    int domain = 0, type = 0;
+    socklen_t len = sizeof domain;
+
+    return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0
+           && (domain == AF_INET || domain == AF_INET6) && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0
+           && type == SOCK_DGRAM;
+}
+
 ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,
                             size_t bytes_len)
 {
     struct sockaddr_storage address;
     socklen_t address_len;
 
-    if (o->link_fd < 0) {
+    if (o->link_fd < 0 || (peer == JUMP_MAP_NO_PEER && !is_udp_socket(o->link_fd))) {
         errno = EBADF;
         return -1;
     }

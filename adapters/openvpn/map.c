@@ -3,7 +3,7 @@
  * The data path's decisions (map.h). The two functions a packet meets, jump_map_inbound and jump_map_outbound, read
  * top to bottom as docs/openvpn.md tells them. Everything is sized at the start; a packet costs a look-up or, from
  * an address nobody knows, four. It refuses to learn anything from a client's own packets: whoever captured one
- * could otherwise teach it. Read next: map_peers.c, addresses.c.
+ * could otherwise teach it. Read next: map_peers.c, map_addresses.c.
  */
 #include "map.h"
 

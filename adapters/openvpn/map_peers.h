@@ -6,7 +6,7 @@
 #ifndef JUMP_OVPN_MAP_PEERS_H
 #define JUMP_OVPN_MAP_PEERS_H
 
-#include "addresses.h"
+#include "map_addresses.h"
 #include "map.h"
 
 struct jump_map {

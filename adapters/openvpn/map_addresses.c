@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The hash table of addresses (addresses.h). Keyed, because who sends from chosen ports could otherwise make
+ * The hash table of addresses (map_addresses.h). Keyed, because who sends from chosen ports could otherwise make
  * every look-up walk one long chain. Linear probing; a removal shifts the followers back, so that no
  * tombstones pile up in a process that runs for months. Read next: map.c, its only user.
  */
-#include "addresses.h"
+#include "map_addresses.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
  * It knows neither sessions nor sockets. Read next: map.h.
  * Threads: as map.h.
  */
-#ifndef JUMP_OVPN_ADDRESSES_H
-#define JUMP_OVPN_ADDRESSES_H
+#ifndef JUMP_OVPN_MAP_ADDRESSES_H
+#define JUMP_OVPN_MAP_ADDRESSES_H
 
 #include <jumping/types.h>
 
