@@ -68,8 +68,12 @@ static void request(struct jump_engine *e, struct jump_session *s)
         .transport = to->transport,
         .protocol = to->proto,
     };
+    uint8_t key = jump_engine_newest_key(s);
+    if (s->epochs.held == 2 && s->mode == JUMP_MODE_RECOVERING_UNBOUND && (c->requests / e->candidate_count & 1))
+        key ^= 1; /* two rekeys close together may have left us no other epoch in common */
+    c->requests++;
     c->request_sent_at = e->now;
-    jump_engine_send(e, s, JUMP_MSG_REATTACH_REQUEST, &body, JUMP_REQUEST_BYTES, to, jump_engine_newest_key(s));
+    jump_engine_send(e, s, JUMP_MSG_REATTACH_REQUEST, &body, JUMP_REQUEST_BYTES, to, key);
 }
 
 static void begin_attempt(struct jump_engine *e, struct jump_session *s, enum jump_reason reason, bool voluntary)
@@ -79,6 +83,7 @@ static void begin_attempt(struct jump_engine *e, struct jump_session *s, enum ju
     c->why = (uint8_t)reason;
     c->voluntary = voluntary;
     c->proof_sent_at = JUMP_NEVER;
+    c->requests = 0;
     for (uint8_t i = 0; i < e->candidate_count; i++)
         e->candidates[i].refused = false;
     struct jump_event *event = jump_audit_reason(e, s, JUMP_EVENT_REATTACH_ATTEMPT, reason);
@@ -121,8 +126,12 @@ void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_
         c->backoff_for = c->backoff_for == 0 ? LEAST_BACKOFF : jump_earlier(2 * c->backoff_for, MOST_BACKOFF);
         c->retry_at = jump_later(c->retry_at, e->now + c->backoff_for);
         break;
-    case JUMP_MODE_DEGRADED_BOUND:
     case JUMP_MODE_VOLATILE:
+        if (from == JUMP_MODE_ATTACHED) /* what was measured long ago says nothing now */
+            jump_prober_forget_candidates(e);
+        c->candidate_probe_at = e->now;
+        break;
+    case JUMP_MODE_DEGRADED_BOUND:
         c->candidate_probe_at = e->now;
         break;
     case JUMP_MODE_ATTACHED:
@@ -215,7 +224,8 @@ static int on_birth_ack(struct jump_engine *e, struct jump_session *s, const str
     c->server_version = m->body.state_version;
     memcpy(c->observed_ip, m->body.observed_ip, sizeof c->observed_ip);
     c->observed_port = m->body.observed_port;
-    jump_health_rtt(&s->health, jump_later(e->now - c->birth_sent_at, 1));
+    if (c->backoff_for <= BIRTH_BACKOFF) /* of one copy only is it known which one was answered */
+        jump_health_rtt(&s->health, jump_later(e->now - c->birth_sent_at, 1));
     c->send_at = JUMP_NEVER;
     c->backoff_for = 0;
     s->birth_due = JUMP_NEVER;
@@ -235,7 +245,7 @@ static int on_candidate_ack(struct jump_engine *e, const struct jump_message *m)
     jump_time sent_at;
     if (!p || !jump_health_answer(&p->health, &sent_at, m->body.seq & 0xffffffffffffu, e->now))
         return JUMP_ERR_REFUSED;
-    p->known = p->known || p->health.next_seq > LEAST_CANDIDATE_PROBES;
+    p->known = p->known || jump_health_count(&p->health) >= LEAST_CANDIDATE_PROBES;
     if (p->stable_since == JUMP_NEVER || p->stable_since == 0)
         p->stable_since = e->now;
     return 0;
@@ -266,6 +276,7 @@ static int on_probe_ack(struct jump_engine *e, struct jump_session *s, const str
                 c->unanswered_since = JUMP_NEVER;
                 c->overdue_at = JUMP_NEVER;
             } else {
+                c->overdue_at = e->now + jump_health_rto(&s->health);
                 c->unanswered_since = c->unanswered_since == JUMP_NEVER ? JUMP_NEVER : e->now;
             }
         }
@@ -283,8 +294,7 @@ static int on_path_unbound(struct jump_engine *e, struct jump_session *s, const 
     struct jump_client_part *c = &s->u.client;
     if (!jump_session_bound(s) || !jump_health_waiting(&s->health, m->body.seq))
         return JUMP_ERR_REFUSED;
-    uint32_t at_ms = s->health.at_ms[m->body.seq % JUMP_HEALTH_PROBES];
-    jump_time sent_at = s->health.since + JUMP_MS(at_ms);
+    jump_time sent_at = jump_health_sent_at(&s->health, m->body.seq, e->now);
     if (sent_at + JUMP_MS(1) <= c->last_accept_at)
         return JUMP_ERR_REFUSED; /* sent on an earlier binding */
     if (c->unbound_seq == 0) {
@@ -310,7 +320,7 @@ static int on_challenge(struct jump_engine *e, struct jump_session *s, const str
     if (c->proof_sent_at != JUMP_NEVER && c->proof_candidate != m->from.transport &&
         e->now - c->proof_sent_at < jump_health_rto(&s->health))
         return JUMP_ERR_REFUSED; /* one proof is on its way; a second one elsewhere would switch twice */
-    if (c->proof_sent_at == JUMP_NEVER)
+    if (c->proof_sent_at == JUMP_NEVER && c->requests == 1)
         jump_health_rtt(&s->health, jump_later(e->now - c->request_sent_at, 1));
     if (m->body.state_version > c->server_version)
         c->server_version = m->body.state_version;
@@ -327,6 +337,7 @@ static int on_challenge(struct jump_engine *e, struct jump_session *s, const str
     memcpy(body.challenge, m->body.challenge, sizeof body.challenge);
     c->proof_sent_at = e->now;
     c->proof_candidate = m->from.transport;
+    p->proof_attempt = s->attempt;
     c->send_at = e->now + request_interval(e, s);
     jump_engine_send(e, s, JUMP_MSG_REATTACH_PROOF, &body, JUMP_PROOF_BYTES, &p->candidate.path, m->key);
     return 0;
@@ -337,6 +348,7 @@ static int on_accept(struct jump_engine *e, struct jump_session *s, const struct
     struct jump_client_part *c = &s->u.client;
     struct jump_candidate_part *p = jump_prober_candidate(e, m->from.transport);
     if (!recovering(s) || m->body.attempt != s->attempt || c->proof_sent_at == JUMP_NEVER || !p ||
+        p->proof_attempt != s->attempt /* relayed to another uplink */ ||
         m->body.generation < s->generation)
         return JUMP_ERR_REFUSED;
     bool voluntary = c->voluntary;
@@ -385,7 +397,10 @@ static int on_deny(struct jump_engine *e, struct jump_session *s, const struct j
     event->fields |= JUMP_FIELD_ATTEMPT | JUMP_FIELD_RETRY;
     event->attempt = s->attempt;
     event->retry_after_ms = m->body.retry_after_ms;
-    if (reason == JUMP_REASON_INVALID_TRANSPORT_CANDIDATE && other_candidate_left(e, m->from.transport)) {
+    /* A refusal of one way may leave another: the path that the server still has needs no switch. */
+    bool one_way = reason == JUMP_REASON_INVALID_TRANSPORT_CANDIDATE ||
+                   (reason == JUMP_REASON_SWITCH_RATE_LIMITED && s->mode == JUMP_MODE_RECOVERING_UNBOUND);
+    if (one_way && other_candidate_left(e, m->from.transport)) {
         request(e, s);
         return 0;
     }
@@ -420,9 +435,15 @@ static int on_cookie(struct jump_engine *e, struct jump_session *s, const struct
     c->cookie_counter = m->header.counter;
     memcpy(c->cookie, m->header.cookie, sizeof c->cookie);
     c->cookie_until = e->now + COOKIE_FOR;
-    if (recovering(s))
+    c->cookie_transport = m->from.transport;
+    if (e->now < c->cookie_acted_at + LEAST_REQUEST_INTERVAL)
+        return 0; /* it can be forged: no faster than we would repeat anyway */
+    c->cookie_acted_at = e->now;
+    const struct jump_candidate_part *p = jump_prober_candidate(e, m->from.transport);
+    if (recovering(s) && p) {
+        c->next_candidate = (uint8_t)(p - e->candidates);
         request(e, s);
-    else if (jump_session_bound(s) && m->header.counter == s->send_counter)
+    } else if (jump_session_bound(s) && m->header.counter == s->send_counter)
         jump_prober_probe(e, s);
     return 0;
 }
@@ -510,7 +531,7 @@ int jump_client_datagram(struct jump_engine *e, struct jump_message *m)
     if (jump_session_live(s)) {
         if (result == 0)
             jump_prober_judge(e, s);
-        if (jump_session_live(s))
+        if (result == 0 && jump_session_live(s))
             jump_prober_consider_switch(e, s);
         if (jump_session_live(s))
             jump_engine_arm(e, s);

@@ -31,7 +31,7 @@ static void lay_out(struct layout *l, const struct jump_config *config)
     struct jump_session_shape shape;
     size_t at = 0;
     memset(l, 0, sizeof *l);
-    jump_session_shape(&shape, config);
+    jump_session_shape(&shape, config->role, &config->policy);
     take(&at, sizeof(struct jump_engine));
     l->table = take(&at, jump_table_bytes(&shape, config->max_sessions));
     l->timer = take(&at, jump_timer_bytes(config->max_sessions));
@@ -67,7 +67,7 @@ size_t jump_engine_bytes(const struct jump_config *config)
 size_t jump_engine_session_bytes(const struct jump_config *config)
 {
     struct jump_session_shape shape;
-    jump_session_shape(&shape, config);
+    jump_session_shape(&shape, config->role, &config->policy);
     return jump_session_bytes(&shape);
 }
 
@@ -91,13 +91,14 @@ int jump_engine_init(struct jump_engine **engine, void *memory, size_t memory_le
     struct jump_engine *e = memory;
     memset(e, 0, l.total);
     e->config = *config;
+    e->bytes = l.total;
     e->now = now;
     e->boot = config->boot << 32;
     jump_keys_derive(e->process, sizeof e->process, config->seed, "process");
     jump_keys_derive(e->hash_key, sizeof e->hash_key, config->seed, "hash");
     jump_keys_derive(e->challenge_key, sizeof e->challenge_key, config->seed, "challenge");
     jump_keys_derive(e->cookie_key, sizeof e->cookie_key, config->seed, "cookie");
-    jump_session_shape(&shape, config);
+    jump_session_shape(&shape, config->role, &config->policy);
     jump_table_init(&e->table, block + l.table, &shape, config->max_sessions, e->hash_key);
     jump_timer_init(&e->timer, block + l.timer, config->max_sessions);
     e->actions = (struct jump_action *)(void *)(block + l.actions);
@@ -116,9 +117,7 @@ int jump_engine_init(struct jump_engine **engine, void *memory, size_t memory_le
 
 void jump_engine_wipe(struct jump_engine *e)
 {
-    struct layout l;
-    lay_out(&l, &e->config);
-    jump_keys_wipe(e, l.total);
+    jump_keys_wipe(e, e->bytes);
 }
 
 /* --- the queue ---------------------------------------------------------------------------------------------- */
@@ -169,12 +168,15 @@ void jump_engine_send(struct jump_engine *e, struct jump_session *s, uint8_t typ
         return;
     struct jump_header header = { .type = type, .session_id = s->id };
     const struct jump_keys *keys = &s->epochs.keys[key];
-    if (s->send_counter == 0 && e->config.role == JUMP_SERVER)
-        s->send_counter = (uint64_t)e->config.owner_epoch << 40;
+    if (s->send_counter == 0) { /* above all that ended before: not even one secret opened twice repeats a nonce */
+        uint64_t epoch = (uint64_t)e->config.owner_epoch << 40;
+        s->send_counter = e->counter_floor > epoch ? e->counter_floor : epoch;
+    }
     header.epoch = keys->fingerprint;
     header.counter = ++s->send_counter;
     memcpy(header.process, e->process, sizeof header.process);
-    if (e->config.role == JUMP_CLIENT && e->now < s->u.client.cookie_until)
+    if (e->config.role == JUMP_CLIENT && e->now < s->u.client.cookie_until &&
+        to->transport == s->u.client.cookie_transport)
         memcpy(header.cookie, s->u.client.cookie, sizeof header.cookie);
     body->keys[0] = s->epochs.keys[0].fingerprint;
     body->keys[1] = s->epochs.held == 2 ? s->epochs.keys[1].fingerprint : 0;
@@ -197,6 +199,13 @@ int jump_engine_open(struct jump_engine *e, struct jump_session *s, struct jump_
             return 0;
     }
     return result;
+}
+
+void jump_engine_release(struct jump_engine *e, struct jump_session *s)
+{
+    if (s->send_counter > e->counter_floor)
+        e->counter_floor = s->send_counter;
+    jump_table_free(&e->table, s);
 }
 
 void jump_engine_take_epoch(struct jump_session *s, const uint8_t *secret, jump_time now)
@@ -250,9 +259,11 @@ static void unbind(struct jump_engine *e, struct jump_session *s, enum jump_reas
     event->previous_transport = s->binding;
     event->loss_ppm = s->health.loss_ppm;
     event->rtt_us = s->health.srtt_us;
-    struct jump_action *action = jump_engine_push(e, JUMP_DO_UNBIND, s);
-    if (action)
-        action->path = s->binding;
+    if (e->config.role == JUMP_CLIENT || s->u.server.fenced_at == JUMP_NEVER) { /* a fenced one was told before */
+        struct jump_action *action = jump_engine_push(e, JUMP_DO_UNBIND, s);
+        if (action)
+            action->path = s->binding;
+    }
     jump_table_bind(&e->table, s, NULL);
 }
 
@@ -274,7 +285,8 @@ static bool step(struct jump_engine *e, struct jump_session *s, enum jump_fsm_ev
             unbind(e, s, reason);
         else
             jump_table_bind(&e->table, s, NULL);
-        s->unbound_at = to == JUMP_MODE_TERMINATED ? JUMP_NEVER : e->now;
+        bool fenced = e->config.role == JUMP_SERVER && s->u.server.fenced_at != JUMP_NEVER;
+        s->unbound_at = to == JUMP_MODE_TERMINATED ? JUMP_NEVER : fenced ? s->u.server.fenced_at : e->now;
     }
     if (jump_mode_bound(to) || to == JUMP_MODE_TERMINATED)
         s->unbound_at = JUMP_NEVER;
@@ -366,7 +378,15 @@ void jump_engine_end(struct jump_engine *e, struct jump_session *s, enum jump_fs
 {
     bool was_birth = s->mode == JUMP_MODE_BIRTH;
     bool peer_knows = reason == JUMP_REASON_PEER_TERMINATED || reason == JUMP_REASON_UNKNOWN_SESSION;
-    if (!was_birth && !peer_knows)
+    const struct jump_row *row = jump_fsm_row((enum jump_mode)s->mode, event, e->config.role);
+    if (row->kind != JUMP_ROW_MOVE || !jump_fsm_reason_fits(row, reason)) {
+        step(e, s, event, reason); /* records it; nobody is told of an end that is none */
+        return;
+    }
+    if (e->config.role == JUMP_SERVER && reason == JUMP_REASON_PEER_TERMINATED && jump_server_keep_twin(e, s))
+        s->unwatched = true; /* the newer handshake of the same instance lives on */
+    bool known_to_peer = !was_birth || (e->config.role == JUMP_SERVER && s->u.server.birth_acked);
+    if (known_to_peer && !peer_knows)
         tell_peer(e, s, reason);
     if (!step(e, s, event, reason))
         return;
@@ -382,13 +402,13 @@ void jump_engine_end(struct jump_engine *e, struct jump_session *s, enum jump_fs
     jump_timer_set(&e->timer, s->slot, JUMP_NEVER);
     if (e->config.role == JUMP_SERVER) {
         jump_server_drop_twin(e, s);
-        if (!was_birth)
+        if (known_to_peer)
             jump_stranger_bury(e, s);
         jump_table_hide(&e->table, s);
         jump_server_last_write(e, s); /* may keep the slot until the store has answered */
     } else {
         jump_table_hide(&e->table, s);
-        jump_table_free(&e->table, s);
+        jump_engine_release(e, s);
     }
 }
 
@@ -444,13 +464,18 @@ static void run_due(struct jump_engine *e)
             jump_timer_set(&e->timer, slot, JUMP_NEVER);
             continue;
         }
+        uint64_t version = s->version;
+        uint32_t queued = e->actions_count;
         session_due(e, s);
-        if (jump_session_live(s)) {
-            if (e->config.role == JUMP_SERVER)
-                jump_server_follow(e, s);
-            jump_engine_arm(e, s);
-            /* A session that is still due has more events in this instant; its next turn takes them in order. */
-        }
+        if (!jump_session_live(s))
+            continue;
+        if (e->config.role == JUMP_SERVER)
+            jump_server_follow(e, s);
+        jump_engine_arm(e, s);
+        /* A session that is still due has more events in this instant; its next turn takes them in order. One that is
+         * due and for which nothing happens would hold the host up for ever: a defect, and its end. */
+        if (e->timer.at[slot] <= at && s->version == version && e->actions_count == queued)
+            jump_engine_end(e, s, JUMP_EV_INTEGRITY, JUMP_REASON_INVARIANT_VIOLATION);
     }
 }
 
@@ -480,25 +505,46 @@ static int on_datagram(struct jump_engine *e, const struct jump_input *in)
     return result;
 }
 
+static uint32_t lesser(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Sessions keep the policy they were born under, but no bound of theirs stays later than the new one. */
+static void tighten(struct jump_engine *e, struct jump_session *s)
+{
+    s->policy.max_lifetime_ms = lesser(s->policy.max_lifetime_ms, e->config.policy.max_lifetime_ms);
+    s->policy.transport_lost_ttl_ms = lesser(s->policy.transport_lost_ttl_ms, e->config.policy.transport_lost_ttl_ms);
+    s->policy.recovery_window_ms = lesser(s->policy.recovery_window_ms, e->config.policy.recovery_window_ms);
+    jump_engine_arm(e, s);
+}
+
 static int on_policy(struct jump_engine *e, const struct jump_policy *policy)
 {
-    struct jump_config next = e->config;
     struct jump_session_shape shape;
-    if (jump_policy_valid(policy) != 0)
+    if (!policy || jump_policy_valid(policy) != 0)
         return JUMP_ERR_POLICY;
-    next.policy = *policy;
-    jump_session_shape(&shape, &next);
+    jump_session_shape(&shape, e->config.role, policy);
     if (shape.replay_words > e->table.shape.replay_words || shape.switches > e->table.shape.switches)
         return JUMP_ERR_POLICY;
     e->config.policy = *policy;
     jump_audit_emit(e, NULL, JUMP_EVENT_POLICY);
+    for (uint32_t slot = 0; slot < e->table.capacity; slot++) {
+        struct jump_session *s = jump_table_slot(&e->table, slot);
+        if (s && jump_session_live(s))
+            tighten(e, s);
+    }
     return 0;
 }
 
-static void on_terminate(struct jump_engine *e, struct jump_session *s, enum jump_reason reason)
+static int on_terminate(struct jump_engine *e, struct jump_session *s, enum jump_reason reason)
 {
     enum jump_fsm_event event = reason == JUMP_REASON_SECURITY_FAILURE ? JUMP_EV_INTEGRITY : JUMP_EV_TERMINATE;
+    const struct jump_row *row = jump_fsm_row((enum jump_mode)s->mode, event, e->config.role);
+    if (!jump_fsm_reason_fits(row, reason))
+        return JUMP_ERR_ARGUMENT;
     jump_engine_end(e, s, event, reason);
+    return 0;
 }
 
 static void on_close(struct jump_engine *e, struct jump_session *s, enum jump_reason reason)
@@ -507,7 +553,7 @@ static void on_close(struct jump_engine *e, struct jump_session *s, enum jump_re
     if (client_silent) { /* it was never a session: nothing to record */
         jump_timer_set(&e->timer, s->slot, JUMP_NEVER);
         jump_table_hide(&e->table, s);
-        jump_table_free(&e->table, s);
+        jump_engine_release(e, s);
         return;
     }
     s->unwatched = true;
@@ -545,8 +591,7 @@ static int on_session(struct jump_engine *e, const struct jump_input *in)
         on_close(e, s, in->reason);
         break;
     case JUMP_IN_TERMINATE:
-        on_terminate(e, s, in->reason);
-        break;
+        return on_terminate(e, s, in->reason);
     case JUMP_IN_ACTIVITY:
         if (client)
             jump_client_activity(e, s, in);

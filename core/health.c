@@ -68,14 +68,28 @@ bool jump_health_waiting(const struct jump_health *h, uint64_t seq)
            !(h->answered & bit_of(seq));
 }
 
+uint32_t jump_health_count(const struct jump_health *h)
+{
+    return (uint32_t)__builtin_popcount(h->used);
+}
+
+/* By age, so that the 32 bits of milliseconds may wrap (49 days). */
+jump_time jump_health_sent_at(const struct jump_health *h, uint64_t seq, jump_time now)
+{
+    uint32_t age = clock_ms(h, now) - h->at_ms[slot_of(seq)];
+    jump_time whole = h->since + (now - h->since) / JUMP_MS(1) * JUMP_MS(1);
+    return whole - JUMP_MS(age);
+}
+
 bool jump_health_answer(struct jump_health *h, jump_time *sent_at, uint64_t seq, jump_time now)
 {
     if (!jump_health_waiting(h, seq))
         return false;
-    *sent_at = h->since + JUMP_MS(h->at_ms[slot_of(seq)]);
+    *sent_at = jump_health_sent_at(h, seq, now);
     h->answered |= bit_of(seq);
     smooth(h, false);
-    jump_health_rtt(h, now > *sent_at ? now - *sent_at : 1);
+    if (now - *sent_at <= MOST_RTO) /* a withheld probe measures the one who withheld it */
+        jump_health_rtt(h, now > *sent_at ? now - *sent_at : 1);
     return true;
 }
 

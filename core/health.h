@@ -35,6 +35,12 @@ uint64_t jump_health_send(struct jump_health *h, jump_time now);
  */
 bool jump_health_answer(struct jump_health *h, jump_time *sent_at, uint64_t seq, jump_time now);
 
+/** How many probes the ring holds, answered or not. */
+uint32_t jump_health_count(const struct jump_health *h);
+
+/** When this probe was sent; only for one that is waiting. */
+jump_time jump_health_sent_at(const struct jump_health *h, uint64_t seq, jump_time now);
+
 /** True if this probe was sent and has not been answered. */
 bool jump_health_waiting(const struct jump_health *h, uint64_t seq);
 

@@ -15,12 +15,14 @@
 
 #define JUMP_ACTIONS 64u       /* the queue; drained after every input */
 #define JUMP_ACTIONS_ROOM 24u  /* the most that one session's input or timer may ask for */
+#define JUMP_COOKIE_BUCKETS 1024u /* for prefixes that showed a cookie; a power of two */
 #define JUMP_IDLE JUMP_MS(10000) /* no data either way for this long: idle (model.md 5) */
 
 /** What is kept of a session that ended in this boot: its client is answered with an authenticated TERMINATE. */
 struct jump_tombstone {
     struct jump_id id;
-    struct jump_keys keys;
+    struct jump_keys keys[2]; /* both epochs: the peer may not know yet which of them is used */
+    uint8_t held;
     uint64_t send_counter, version;
     struct jump_replay replay;
     uint64_t words[2]; /* a window of 128, whatever the session had */
@@ -34,12 +36,15 @@ struct jump_candidate_part {
     struct jump_candidate candidate;
     struct jump_health health;
     jump_time stable_since;
+    uint64_t proof_attempt; /* the newest attempt whose PROOF went out here */
     bool known, refused;
 };
 
 struct jump_engine {
     struct jump_config config;
+    size_t bytes;           /* of the whole block: what is wiped */
     jump_time now;
+    uint64_t counter_floor; /* the highest send counter of a session that is gone */
     struct jump_table table;
     struct jump_timer timer;
     struct jump_stats stats;
@@ -52,7 +57,7 @@ struct jump_engine {
 
     /* server */
     struct jump_ratelimit *ratelimit;
-    struct jump_bucket with_cookie, cookies, resets, security;
+    struct jump_bucket with_cookie[JUMP_COOKIE_BUCKETS], cookies, resets, security;
     struct jump_tombstone *tombstones;
     uint32_t tombstone_count, tombstone_at, tombstone_buckets, *tombstones_by_id;
     uint64_t boot;       /* starts x 2^32 + tombstones overwritten since */
@@ -115,6 +120,8 @@ void jump_engine_send(struct jump_engine *e, struct jump_session *s, uint8_t typ
 uint8_t jump_engine_newest_key(const struct jump_session *s);
 int jump_engine_open(struct jump_engine *e, struct jump_session *s, struct jump_message *m);
 void jump_engine_keys_seen(struct jump_engine *e, struct jump_session *s, const struct jump_message *m);
+/** Give the slot back; its send counter is remembered as a floor. */
+void jump_engine_release(struct jump_engine *e, struct jump_session *s);
 void jump_engine_take_epoch(struct jump_session *s, const uint8_t *secret, jump_time now);
 
 /* audit.c: events as records; the returned record is filled with what every event has */
@@ -137,6 +144,7 @@ void jump_prober_full_size_lost(struct jump_engine *e, struct jump_session *s);
 void jump_prober_dead(struct jump_engine *e, struct jump_session *s);
 void jump_prober_judge(struct jump_engine *e, struct jump_session *s);
 bool jump_prober_has_choice(const struct jump_engine *e, const struct jump_session *s);
+void jump_prober_forget_candidates(struct jump_engine *e);
 void jump_prober_candidates(struct jump_engine *e, struct jump_session *s);
 void jump_prober_consider_switch(struct jump_engine *e, struct jump_session *s);
 
@@ -161,12 +169,14 @@ void jump_server_activity(struct jump_engine *e, struct jump_session *s, const s
 void jump_server_follow(struct jump_engine *e, struct jump_session *s);
 void jump_server_last_write(struct jump_engine *e, struct jump_session *s);
 void jump_server_drop_twin(struct jump_engine *e, struct jump_session *s);
+bool jump_server_keep_twin(struct jump_engine *e, struct jump_session *s);
 bool jump_server_due(struct jump_engine *e, struct jump_session *s);
 jump_time jump_server_deadline(const struct jump_engine *e, const struct jump_session *s);
 
 /* stranger.c */
 bool jump_stranger_within_rate(struct jump_engine *e, struct jump_session *s, const struct jump_message *m);
 int jump_stranger_answer(struct jump_engine *e, struct jump_message *m);
+bool jump_stranger_buried(struct jump_engine *e, const struct jump_id *id);
 void jump_stranger_bury(struct jump_engine *e, struct jump_session *s);
 
 #endif

@@ -59,7 +59,8 @@ void jump_prober_probe(struct jump_engine *e, struct jump_session *s)
     jump_time interval = next_interval(e, s);
     c->newest_seq = jump_health_send(&s->health, e->now);
     send_probe(e, s, c->newest_seq, &s->binding, true, interval, JUMP_PROBE_BYTES);
-    c->overdue_at = e->now + jump_health_rto(&s->health);
+    if (c->overdue_at == JUMP_NEVER || e->now >= c->overdue_at) /* the oldest that waits: a later probe puts nothing off */
+        c->overdue_at = e->now + jump_health_rto(&s->health);
     c->probe_at = e->now + interval;
     if (c->unanswered_since == JUMP_NEVER)
         c->unanswered_since = e->now;
@@ -83,6 +84,7 @@ void jump_prober_begin(struct jump_engine *e, struct jump_session *s)
     c->last_accept_at = e->now;
     c->last_answer_at = e->now;
     c->interval_for = 0;
+    c->overdue_at = JUMP_NEVER;
     s->health.used = 0; /* what was measured there says nothing about here */
     s->health.bad_since = s->health.good_since = JUMP_NEVER;
     jump_prober_probe(e, s);
@@ -138,6 +140,17 @@ void jump_prober_judge(struct jump_engine *e, struct jump_session *s)
 bool jump_prober_has_choice(const struct jump_engine *e, const struct jump_session *s)
 {
     return (s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND) && e->candidate_count > 1;
+}
+
+void jump_prober_forget_candidates(struct jump_engine *e)
+{
+    for (uint8_t i = 0; i < e->candidate_count; i++) {
+        struct jump_candidate_part *p = &e->candidates[i];
+        p->known = false;
+        p->stable_since = JUMP_NEVER;
+        p->health.used = 0;
+        p->health.loss_ppm = p->health.srtt_us = 0;
+    }
 }
 
 void jump_prober_candidates(struct jump_engine *e, struct jump_session *s)

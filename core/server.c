@@ -55,7 +55,7 @@ static struct jump_session *add_session(struct jump_engine *e, const struct jump
     struct jump_id id;
     jump_keys_session_id(&id, e->config.host_kind, in->secret);
     *error = JUMP_ERR_EXISTS;
-    if (jump_table_by_id(&e->table, &id) || (!latent && jump_table_by_host(&e->table, in->host)))
+    if (jump_table_by_id(&e->table, &id) || jump_stranger_buried(e, &id) || (!latent && jump_table_by_host(&e->table, in->host)))
         return NULL;
     struct jump_session *s = jump_table_add(&e->table, &id, in->host, latent, e->now);
     if (!s) {
@@ -106,9 +106,26 @@ void jump_server_drop_twin(struct jump_engine *e, struct jump_session *s)
     twin->twin = JUMP_NO_SLOT;
     if (!part(twin)->latent)
         return;
+    if (part(twin)->birth_acked) { /* its client may believe in it */
+        twin->ended_for = JUMP_REASON_HANDSHAKE_FAIL;
+        jump_stranger_bury(e, twin);
+    }
+    twin->mode = JUMP_MODE_TERMINATED;
     jump_timer_set(&e->timer, twin->slot, JUMP_NEVER);
     jump_table_hide(&e->table, twin);
-    jump_table_free(&e->table, twin);
+    jump_server_last_write(e, twin);
+}
+
+/* The peer ended the older session, as a client does that starts anew: the undecided handshake is the one that lives. */
+bool jump_server_keep_twin(struct jump_engine *e, struct jump_session *s)
+{
+    struct jump_session *twin = jump_table_slot(&e->table, s->twin);
+    if (!twin || !part(twin)->latent)
+        return false;
+    s->twin = twin->twin = JUMP_NO_SLOT;
+    part(twin)->latent = false;
+    jump_table_name(&e->table, twin);
+    return true;
 }
 
 /* A confirmed BIRTH of the same host instance ends the older session; the instance lives on with the newer one. */
@@ -195,7 +212,7 @@ static size_t put_record(struct jump_engine *e, struct jump_session *s, uint8_t 
     at = put(out, at, e->config.owner_epoch, 3);
     at = put(out, at, e->table.shape.switches, 1);
     for (uint32_t i = 0; i < e->table.shape.switches; i++)
-        at = put(out, at, times[i], 8);
+        at = put(out, at, generation > s->generation && s->generation > 0 && i == part(s)->switches_at ? e->now : times[i], 8);
     return at;
 }
 
@@ -254,6 +271,7 @@ void jump_server_last_write(struct jump_engine *e, struct jump_session *s)
     struct jump_server_part *p = part(s);
     if (p->pending.kind != JUMP_PENDING_NONE) {
         s->zombie = true; /* the store has yet to answer; its revision decides what the last write expects */
+        jump_keys_wipe(&s->epochs, sizeof s->epochs);
         return;
     }
     if (p->revision != 0) {
@@ -264,7 +282,7 @@ void jump_server_last_write(struct jump_engine *e, struct jump_session *s)
                                            &s->binding, s->attempt, p->reattach_high);
         }
     }
-    jump_table_free(&e->table, s);
+    jump_engine_release(e, s);
 }
 
 static uint8_t key_of_epoch(const struct jump_session *s, uint16_t epoch)
@@ -286,7 +304,10 @@ static void begin_listening(struct jump_engine *e, struct jump_session *s)
     part(s)->last_heard_at = e->now;
     part(s)->next_within_for = 2 * JUMP_MS(s->policy.heartbeat_interval_ms);
     part(s)->fenced_at = JUMP_NEVER;
-    s->health.used = 0;
+    part(s)->received = 0;
+    s->health.used = 0; /* what was lost on the former path says nothing about this one */
+    s->health.next_seq = 1;
+    s->health.loss_ppm = 0;
     s->health.bad_since = s->health.good_since = JUMP_NEVER;
 }
 
@@ -356,6 +377,8 @@ static void committed(struct jump_engine *e, struct jump_session *s)
             return;
         p->dirty = false;
     } else {
+        if (!jump_session_bound(s) || !same_path(&s->binding, &path))
+            return; /* it died meanwhile; the client asks again */
         p->last_heard_at = e->now; /* a proof from the bound path: it lives */
         p->fenced_at = JUMP_NEVER;
     }
@@ -390,11 +413,12 @@ static void not_committed(struct jump_engine *e, struct jump_session *s, enum ju
     jump_audit_reason(e, s, JUMP_EVENT_REATTACH_RESULT, JUMP_REASON_ATOMICITY_FAILED);
     jump_engine_send(e, s, JUMP_MSG_REATTACH_DENY, &body, jump_wire_length(JUMP_MSG_REATTACH_DENY), &p->pending.path,
                      key_of_epoch(s, p->pending.epoch));
-    if (fenced) { /* the old path died meanwhile; it was fenced, now it is said */
-        p->fenced_at = JUMP_NEVER;
+    if (fenced) { /* the old path died meanwhile; it was fenced, now it is said, and its time runs from then */
         jump_engine_move(e, s, JUMP_EV_TRANSPORT_DEAD,
                          s->mode == JUMP_MODE_ATTACHED ? JUMP_REASON_TRANSPORT_DEAD
                                                        : JUMP_REASON_DEAD_TRANSPORT_RECOVERY);
+        if (jump_session_live(s))
+            p->fenced_at = JUMP_NEVER;
     }
 }
 
@@ -538,7 +562,7 @@ static int on_reattach(struct jump_engine *e, struct jump_session *s, const stru
 
 static void probe_ack(struct jump_engine *e, struct jump_session *s, const struct jump_message *m, bool bound)
 {
-    struct jump_body body = { .seq = m->body.seq, .sent_at = m->body.sent_at, .received = m->body.received,
+    struct jump_body body = { .seq = m->body.seq, .sent_at = m->body.sent_at, .received = part(s)->received,
                               .bound = bound, .state = (uint8_t)jump_mode_state((enum jump_mode)s->mode) };
     reply(e, s, JUMP_MSG_PROBE_ACK, &body, m);
 }
@@ -589,6 +613,7 @@ static int on_probe(struct jump_engine *e, struct jump_session *s, const struct 
         return JUMP_ERR_REFUSED;
     }
     p->last_heard_at = e->now;
+    p->received++;
     if (m->body.seq >> 62 == 0 && m->body.seq < s->health.next_seq) {
         jump_health_see(&s->health, m->body.seq, e->now); /* late: what it says of the next one is out of date */
     } else if (m->body.seq >> 62 == 0) { /* the binding's own series */
@@ -741,8 +766,11 @@ bool jump_server_due(struct jump_engine *e, struct jump_session *s)
     }
     if (p->fenced_at != JUMP_NEVER) {
         if (e->now >= p->fenced_at + JUMP_MS(s->policy.transport_lost_ttl_ms)) { /* the bound does not wait */
-            jump_engine_move(e, s, JUMP_EV_TRANSPORT_DEAD, JUMP_REASON_TRANSPORT_DEAD);
-            if (jump_session_live(s))
+            if (jump_session_bound(s))
+                jump_engine_move(e, s, JUMP_EV_TRANSPORT_DEAD,
+                                 s->mode == JUMP_MODE_ATTACHED ? JUMP_REASON_TRANSPORT_DEAD
+                                                               : JUMP_REASON_DEAD_TRANSPORT_RECOVERY);
+            if (jump_session_live(s)) /* unbound since the fence */
                 jump_engine_end(e, s, JUMP_EV_TRANSPORT_TTL, JUMP_REASON_TRANSPORT_TTL_EXCEEDED);
         }
     } else if (jump_session_bound(s) && e->now >= dead_at(s)) {

@@ -29,11 +29,11 @@ static uint8_t *behind(struct jump_session *s, const struct jump_session_shape *
     return (uint8_t *)s + part_bytes(shape);
 }
 
-void jump_session_shape(struct jump_session_shape *shape, const struct jump_config *config)
+void jump_session_shape(struct jump_session_shape *shape, enum jump_role role, const struct jump_policy *policy)
 {
-    shape->role = config->role;
-    shape->replay_words = (uint32_t)jump_replay_words(config->policy.replay_window);
-    shape->switches = config->role == JUMP_SERVER ? config->policy.max_switches_per_min : 0;
+    shape->role = role;
+    shape->replay_words = (uint32_t)jump_replay_words(policy->replay_window);
+    shape->switches = role == JUMP_SERVER ? policy->max_switches_per_min : 0;
 }
 
 size_t jump_session_bytes(const struct jump_session_shape *shape)
@@ -94,7 +94,7 @@ uint32_t jump_session_recent_switches(struct jump_session *s, const struct jump_
 
 jump_time jump_session_key_expires_at(const struct jump_session *s)
 {
-    uint8_t newest = s->epochs.held == 2 ? 1 : 0;
+    uint8_t newest = s->epochs.held == 2 && s->epochs.peer_has_new ? 1 : 0; /* a key that nobody shares prolongs nothing */
     jump_time at = s->epochs.made_at[newest] + JUMP_MS(s->policy.key_max_age_ms);
     if (s->unbound_at != JUMP_NEVER && s->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms) > at)
         at = s->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms);

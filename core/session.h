@@ -60,6 +60,9 @@ struct jump_client_part {
     jump_time candidate_probe_at, switch_retry_at;
     uint8_t observed_ip[16];
     uint16_t observed_port;
+    uint8_t cookie_transport;      /* a cookie is for the address it was sent to */
+    uint32_t requests;             /* sent in this attempt */
+    jump_time cookie_acted_at;
     bool announced, denied_said;
     bool news;                     /* the list of candidates has changed */
     bool confirmed;                /* the server said that it is attached: until then probes alone decide nothing */
@@ -87,6 +90,7 @@ struct jump_server_part {
     uint8_t race_candidate;
     bool birth_acked, dirty, latent;
     uint16_t switches_at;        /* next place in the ring of switch times */
+    uint32_t received;           /* probes of this binding */
 };
 
 struct jump_session {
@@ -126,7 +130,7 @@ struct jump_session_shape {
     uint32_t replay_words, switches;
 };
 
-void jump_session_shape(struct jump_session_shape *shape, const struct jump_config *config);
+void jump_session_shape(struct jump_session_shape *shape, enum jump_role role, const struct jump_policy *policy);
 size_t jump_session_bytes(const struct jump_session_shape *shape);
 
 /** Make a session in cleared memory of jump_session_bytes: BIRTH, version 0, no binding. */

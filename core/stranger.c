@@ -9,10 +9,10 @@
 #include "internal.h"
 
 #define COOKIE_BUCKET JUMP_MS(60000)
-#define COOKIES_PER JUMP_MS(1) /* 1 000 cookies a second, */
-#define COOKIES_BURST 1000
-#define WITH_COOKIE_PER (JUMP_MS(1) / 20) /* 20 000 openings a second for those who own their address, */
-#define WITH_COOKIE_BURST 20000
+#define COOKIES_PER (JUMP_MS(1) / 20) /* 20 000 cookies a second: a flood must be far above it to starve the others */
+#define COOKIES_BURST 20000
+#define WITH_COOKIE_PER JUMP_MS(1) /* 1 000 openings a second for each address that was shown to be owned, */
+#define WITH_COOKIE_BURST 3000 /* and room for a carrier's NAT whose clients all come back at once */
 #define RESETS_PER JUMP_MS(2) /* 500 RESETs a second */
 #define RESETS_BURST 500
 
@@ -36,13 +36,15 @@ void jump_stranger_bury(struct jump_engine *e, struct jump_session *s)
     }
     t->used = true;
     t->id = s->id;
-    t->keys = s->epochs.keys[jump_engine_newest_key(s)];
+    memcpy(t->keys, s->epochs.keys, sizeof t->keys);
+    t->held = s->epochs.held;
     t->send_counter = s->send_counter;
     t->version = s->version;
     t->reason = s->ended_for;
     jump_replay_init(&t->replay, t->words, 128);
     if (s->replay.highest != 0)
-        jump_replay_commit(&t->replay, s->replay.highest); /* nothing older than the session's own window is new */
+        jump_replay_commit(&t->replay, s->replay.highest);
+    memset(t->words, 0xff, sizeof t->words); /* nothing that is not above what the session had seen is new */
     uint32_t *head = grave(e, &t->id);
     t->next = *head;
     *head = e->tombstone_at;
@@ -57,10 +59,25 @@ static struct jump_tombstone *find_tombstone(struct jump_engine *e, const struct
     return at == JUMP_NO_SLOT ? NULL : &e->tombstones[at];
 }
 
+bool jump_stranger_buried(struct jump_engine *e, const struct jump_id *id)
+{
+    return find_tombstone(e, id) != NULL;
+}
+
+/* The epoch a client still speaks; NULL: no key of the dead session opens it. */
+static const struct jump_keys *open_with(struct jump_tombstone *t, struct jump_message *m)
+{
+    for (uint8_t key = 0; key < t->held; key++)
+        if (m->header.epoch == t->keys[key].fingerprint &&
+            jump_seal_open(&m->body, &m->header, m->bytes, m->len, t->keys[key].c2s) == 0)
+            return &t->keys[key];
+    return NULL;
+}
+
 static int answer_from_tombstone(struct jump_engine *e, struct jump_tombstone *t, struct jump_message *m)
 {
-    if (m->header.epoch != t->keys.fingerprint ||
-        jump_seal_open(&m->body, &m->header, m->bytes, m->len, t->keys.c2s) != 0) {
+    const struct jump_keys *keys = open_with(t, m);
+    if (!keys) {
         e->stats.bad_proof++;
         return JUMP_ERR_REFUSED;
     }
@@ -74,14 +91,14 @@ static int answer_from_tombstone(struct jump_engine *e, struct jump_tombstone *t
     struct jump_action *action = jump_engine_push(e, JUMP_DO_SEND, NULL);
     if (!action)
         return 0;
-    struct jump_header header = { .type = JUMP_MSG_TERMINATE, .epoch = t->keys.fingerprint, .session_id = t->id,
+    struct jump_header header = { .type = JUMP_MSG_TERMINATE, .epoch = keys->fingerprint, .session_id = t->id,
                                   .counter = ++t->send_counter };
-    struct jump_body body = { .reason = t->reason, .state_version = t->version, .keys = { t->keys.fingerprint, 0 } };
+    struct jump_body body = { .reason = t->reason, .state_version = t->version, .keys = { keys->fingerprint, 0 } };
     memcpy(header.process, e->process, sizeof header.process);
     action->session_id = t->id;
     action->path = m->from;
     action->bytes_len = jump_wire_length(JUMP_MSG_TERMINATE);
-    jump_seal_message(action->bytes, action->bytes_len, &header, &body, t->keys.s2c);
+    jump_seal_message(action->bytes, action->bytes_len, &header, &body, keys->s2c);
     return 0;
 }
 
@@ -158,7 +175,9 @@ bool jump_stranger_within_rate(struct jump_engine *e, struct jump_session *s, co
         jump_ratelimit_prefix(prefix, &m->from);
         if (jump_ratelimit_take(e->ratelimit, jump_seal_hash(e->hash_key, prefix, sizeof prefix), prefix, e->now))
             return true;
-        if (cookie_fits(e, m) && jump_bucket_take(&e->with_cookie, WITH_COOKIE_PER, WITH_COOKIE_BURST, e->now))
+        uint64_t hash = jump_seal_hash(e->hash_key, prefix, sizeof prefix);
+        if (cookie_fits(e, m) && jump_bucket_take(&e->with_cookie[hash % JUMP_COOKIE_BUCKETS], WITH_COOKIE_PER,
+                                                  WITH_COOKIE_BURST, e->now))
             return true;
         send_cookie(e, m);
     }
