@@ -14,7 +14,7 @@ check_LIBRARIES = libworld.a
 libworld_a_CPPFLAGS = -I$(srcdir)/core/include -I$(srcdir)/core
 libworld_a_SOURCES = tests/lib/world.c tests/lib/world.h tests/lib/peek.c tests/lib/peek.h tests/lib/profile.h \
 	tests/lib/story.h
-engine_cppflags = $(unit_cppflags) -I$(srcdir)/tests/lib -DPOLICIES='"$(abs_srcdir)/core/policy"' \
+engine_cppflags = -I$(srcdir)/tests/unit $(unit_cppflags) -I$(srcdir)/tests/lib -DPOLICIES='"$(abs_srcdir)/core/policy"' \
 	-DSCENARIOS='"$(abs_srcdir)/tests/scenarios"'
 engine_ldadd = libworld.a $(unit_ldadd)
 
