@@ -26,7 +26,10 @@ unit_tests = \
 	tests/unit/test_engine_endings \
 	tests/unit/test_engine_invariants \
 	tests/unit/test_engine_store \
-	tests/unit/test_engine_keys
+	tests/unit/test_engine_keys \
+	tests/unit/test_engine_withheld \
+	tests/unit/test_engine_soak \
+	tests/unit/test_scenarios
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
 tests_unit_test_fsm_CPPFLAGS = $(unit_cppflags)
@@ -132,6 +135,32 @@ tests_unit_test_engine_store_LDADD = $(engine_ldadd)
 tests_unit_test_engine_keys_SOURCES = tests/unit/test_engine_keys.c
 tests_unit_test_engine_keys_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_keys_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_withheld_SOURCES = tests/unit/test_engine_withheld.c
+tests_unit_test_engine_withheld_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_withheld_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_soak_SOURCES = tests/unit/test_engine_soak.c
+tests_unit_test_engine_soak_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_soak_LDADD = $(engine_ldadd)
+
+# Each story is one test of test_scenarios.
+EXTRA_DIST += tests/scenarios/README.md \
+	tests/scenarios/address-change-unseen.rpl tests/scenarios/address-change.rpl tests/scenarios/cooldown.rpl \
+	tests/scenarios/failing-store.rpl tests/scenarios/flapping-path.rpl tests/scenarios/hole-10s.rpl \
+	tests/scenarios/hole-240s.rpl tests/scenarios/hole-60s.rpl tests/scenarios/hole-too-long.rpl \
+	tests/scenarios/idle-phone-rebinding.rpl tests/scenarios/idle-phone.rpl tests/scenarios/laptop-overnight.rpl \
+	tests/scenarios/laptop-too-long.rpl tests/scenarios/lost-accept.rpl \
+	tests/scenarios/lost-challenge-and-proof.rpl tests/scenarios/lost-reset.rpl tests/scenarios/lost-terminate.rpl \
+	tests/scenarios/nat-rebinding.rpl tests/scenarios/operator.rpl tests/scenarios/replayed-proof.rpl \
+	tests/scenarios/server-restart-while-away.rpl tests/scenarios/server-restart.rpl \
+	tests/scenarios/slow-satellite.rpl tests/scenarios/slow-store.rpl tests/scenarios/strict-comes-back.rpl \
+	tests/scenarios/strict-flaps-past-the-rate.rpl tests/scenarios/strict-window.rpl \
+	tests/scenarios/switch-rate.rpl tests/scenarios/two-uplinks-both-bad.rpl \
+	tests/scenarios/two-uplinks-one-bad.rpl tests/scenarios/uplink-dies-during-switch.rpl
+tests_unit_test_scenarios_SOURCES = tests/unit/test_scenarios.c
+tests_unit_test_scenarios_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_scenarios_LDADD = $(engine_ldadd)
 
 if HAVE_CUNIT
 check_PROGRAMS += $(unit_tests)

@@ -377,6 +377,21 @@ static void test_T21_a_terminate_with_a_flipped_bit_or_under_another_key_ends_no
     story_end();
 }
 
+static void test_T21_a_reason_that_ends_nothing_is_refused_and_the_peer_is_not_told(void)
+{
+    static const enum jump_reason reasons[] = { REASON(NONE), REASON(TRANSPORT_DEAD), REASON(KEY_ROTATED), REASON(COUNT) };
+    story_begin(1);
+    for (unsigned i = 0; i < 4; i++) {
+        struct jump_input in = { .kind = JUMP_IN_TERMINATE, .reason = reasons[i], .session_id = S().id };
+        UNCHANGED(true, 0, CU_ASSERT_EQUAL(world_feed_server(&w, &in), JUMP_ERR_ARGUMENT));
+        UNCHANGED(false, 0, CU_ASSERT_EQUAL(world_feed_client(&w, 0, &in), JUMP_ERR_ARGUMENT));
+        world_busy(&w, 0, JUMP_MS(1000));
+        CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+        CU_ASSERT_EQUAL(S().state, JUMP_ATTACHED);
+    }
+    story_end();
+}
+
 /* T22 */
 
 static void test_T22_nothing_is_left_of_a_terminated_session_for_any_input(void)
@@ -470,6 +485,7 @@ static void test_T25_a_rekey_in_time_keeps_the_session_and_a_hole_does_not_end_i
     X(test_T21_the_host_that_closes_its_instance_is_not_asked_to_end_it_again)                                 \
     X(test_T21_a_restarted_server_says_unknown_session_and_the_client_does_not_wait_its_window_out)            \
     X(test_T21_a_terminate_with_a_flipped_bit_or_under_another_key_ends_nobody)                                \
+    X(test_T21_a_reason_that_ends_nothing_is_refused_and_the_peer_is_not_told)                                 \
     X(test_T22_nothing_is_left_of_a_terminated_session_for_any_input)                                          \
     X(test_T23_a_path_that_dies_during_a_switch_unbinds_keeps_the_deadline_and_cancels_the_switch_timeout)     \
     X(test_T23_and_then_the_other_path_is_bound_without_a_choice)                                              \

@@ -410,6 +410,24 @@ static void test_T4_on_the_server_another_session_that_moves_onto_the_path_ends_
     story_end();
 }
 
+static void test_T4_death_is_noticed_on_slow_paths_too(void)
+{
+    static const uint32_t one_way_ms[] = { 50, 80, 100, 200, 400 };
+    for (unsigned i = 0; i < 5; i++) {
+        story_prepare(1);
+        w.clients[0].delay[0] = JUMP_MS(one_way_ms[i]);
+        story_attach();
+        world_busy(&w, 0, JUMP_MS(10000));
+        CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+        w.clients[0].up[0] = false;
+        jump_time lost_at = w.now;
+        WAIT(C().state == JUMP_RECOVERING, 20000);
+        /* three probes at RTO spacing after the first one is due, RTO = 3 RTT */
+        CU_ASSERT_TRUE(w.now - lost_at <= JUMP_MS(500 + 4 * 6 * one_way_ms[i]));
+        story_end();
+    }
+}
+
 /* T5 */
 
 static void reattach_is_one_commit(enum jump_mode from, enum jump_reason reason)
@@ -684,6 +702,7 @@ static void test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_
     X(test_T4_path_unbound_after_a_rebinding_is_death_within_a_few_round_trips)                             \
     X(test_T4_path_unbound_for_a_probe_that_the_real_path_answers_too_is_nothing)                           \
     X(test_T4_on_the_server_another_session_that_moves_onto_the_path_ends_the_old_binding)                  \
+    X(test_T4_death_is_noticed_on_slow_paths_too)                                                           \
     X(test_T5_from_attached_takes_two_versions_and_one_generation)                                          \
     X(test_T5_from_volatile_says_dead_transport_recovery)                                                   \
     X(test_T5_from_degraded_says_dead_transport_recovery)                                                   \

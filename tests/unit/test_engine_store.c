@@ -264,6 +264,45 @@ static void test_store_the_transport_ttl_does_not_wait_for_a_silent_store(void)
     story_end();
 }
 
+static void test_store_the_transport_ttl_of_a_volatile_session_does_not_wait_for_a_silent_store(void)
+{
+    story_prepare(1);
+    POLICY(transport_lost_ttl_ms, 15000);
+    POLICY(recovery_window_ms, 15000);
+    story_attach();
+    w.clients[0].up[0] = false;
+    WAIT(S().state == JUMP_VOLATILE, 5000);
+    w.clients[0].up[0] = true;
+    w.store = WORLD_STORE_HELD;
+    world_rebind(&w, 0, 0);
+    WAIT(w.held_count == 1, 3000);
+    w.drop_up = ~0u;
+    WAIT_IDLE(S().state == JUMP_TERMINATED, 40000);
+    CU_ASSERT_EQUAL(w.server_ended_for, REASON(TRANSPORT_TTL_EXCEEDED));
+    CU_ASSERT_EQUAL(MOVED(true, "T7", DEAD_TRANSPORT_RECOVERY), 1);
+    CU_ASSERT_EQUAL(MOVED(true, "T18", TRANSPORT_TTL_EXCEEDED), 1);
+    story_end();
+}
+
+static void test_store_the_time_without_a_path_counts_from_the_fence_and_not_from_the_failed_write(void)
+{
+    begin();
+    w.store = WORLD_STORE_HELD;
+    world_rebind(&w, 0, 0);
+    WAIT(w.held_count == 1, 3000);
+    w.drop_up = ~0u;
+    WAIT_IDLE(unbinds == 1, 10000);
+    jump_time fenced = w.now;
+    world_run(&w, JUMP_MS(100000));
+    w.store = WORLD_STORE_NOW;
+    world_answer_held(&w, JUMP_STORE_FAILED);
+    CU_ASSERT_EQUAL(S().state, JUMP_RECOVERING);
+    CU_ASSERT_EQUAL(unbinds, 1); /* it has been said */
+    WAIT_IDLE(S().state == JUMP_TERMINATED, 310000);
+    CU_ASSERT_TRUE(w.now - fenced <= JUMP_MS(300002));
+    story_end();
+}
+
 static void test_store_a_session_that_ends_while_a_write_is_out_writes_its_end_after_the_answer(void)
 {
     for (unsigned result = JUMP_STORE_DONE; result <= JUMP_STORE_FAILED; result++) {
@@ -368,6 +407,8 @@ static void test_store_a_proof_for_the_path_that_is_bound_writes_no_new_version(
     X(test_store_a_path_that_died_meanwhile_is_unbound_when_the_write_fails)                      \
     X(test_store_a_probe_on_a_fenced_path_does_not_open_it_again)                                 \
     X(test_store_the_transport_ttl_does_not_wait_for_a_silent_store)                              \
+    X(test_store_the_time_without_a_path_counts_from_the_fence_and_not_from_the_failed_write)     \
+    X(test_store_the_transport_ttl_of_a_volatile_session_does_not_wait_for_a_silent_store)        \
     X(test_store_a_session_that_ends_while_a_write_is_out_writes_its_end_after_the_answer)        \
     X(test_store_at_most_one_write_of_a_session_is_out_and_each_transition_reaches_it)            \
     X(test_store_what_is_written_is_what_the_session_is_after_any_delay)                          \
