@@ -641,7 +641,7 @@ jump_time jump_client_deadline(const struct jump_engine *e, const struct jump_se
     if (s->mode == JUMP_MODE_BIRTH)
         return jump_earlier(s->birth_due, c->send_at);
     if (recovering(s))
-        at = jump_earlier(at, e->candidate_count > 0 ? c->send_at : JUMP_NEVER);
+        at = jump_earlier(at, c->send_at);
     if (s->mode == JUMP_MODE_RECOVERING_UNBOUND)
         at = jump_earlier(at, c->recovery_due);
     if (s->mode == JUMP_MODE_RECOVERING_BOUND)

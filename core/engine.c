@@ -236,8 +236,9 @@ void jump_engine_keys_seen(struct jump_engine *e, struct jump_session *s, const 
         jump_audit_reason(e, s, JUMP_EVENT_KEY_ROTATED, JUMP_REASON_KEY_ROTATED);
         if (e->config.role == JUMP_SERVER)
             jump_server_drop_twin(e, s); /* the handshake was a rekey, not a new session */
-    } else if (m->body.keys[0] == epochs->keys[1].fingerprint || m->body.keys[1] == epochs->keys[1].fingerprint) {
-        epochs->peer_has_new = true;
+    } else { /* both ways: the peer may have replaced the candidate by one that we do not hold */
+        epochs->peer_has_new = m->body.keys[0] == epochs->keys[1].fingerprint ||
+                               m->body.keys[1] == epochs->keys[1].fingerprint;
     }
 }
 

@@ -26,7 +26,7 @@ struct cell {
 _Static_assert(sizeof(struct cell) == 512, "cells fill chunks");
 
 struct queue {
-    uint32_t first, last, packets;
+    uint32_t first, last, packets, bytes;
     uint32_t control; /* the newest control packet */
 };
 
@@ -137,6 +137,7 @@ static void drop_first(struct jump_hold *hold, uint32_t peer)
     if (queue->first == NONE)
         queue->last = NONE;
     queue->packets--;
+    queue->bytes -= cell->len;
     hold->counters.packets--;
     if (cell->older != NONE)
         cell_at(hold, cell->older)->newer = cell->newer;
@@ -204,7 +205,8 @@ void jump_hold_put(struct jump_hold *hold, uint32_t peer, const uint8_t *bytes, 
     }
     if (opcode != JUMP_OVPN_DATA_V1 && opcode != JUMP_OVPN_DATA_V2)
         return;
-    if (queue->packets == hold->packets_each) {
+    while (queue->first != NONE
+           && (queue->packets == hold->packets_each || queue->bytes + bytes_len > JUMP_HOLD_BYTES)) {
         drop_first(hold, peer);
         hold->counters.dropped++;
     }
@@ -220,6 +222,7 @@ void jump_hold_put(struct jump_hold *hold, uint32_t peer, const uint8_t *bytes, 
         cell_at(hold, queue->last)->next_packet = packet;
     queue->last = packet;
     queue->packets++;
+    queue->bytes += (uint32_t)bytes_len;
     cell_at(hold, packet)->newer = NONE;
     cell_at(hold, packet)->older = hold->newest;
     if (hold->newest == NONE)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What OpenVPN sends to a peer while its session has no path: kept in order, so that the inner connections go on
- * where they stopped. Each session is bounded by packets, the process by one pool; where either is full the oldest
+ * where they stopped. Each session is bounded by packets and bytes, the process by one pool; where either is full the oldest
  * data goes first. The newest control packet is kept apart from the data and leaves right after it: a rekey that was
  * caught in a hole then ends with the hole. Owns memory only; when to send is loop.c's to say.
  * Only the host's own traffic ever makes it grow, never a peer's. Threads: OpenVPN's main thread only.
@@ -13,7 +13,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JUMP_HOLD_PACKETS 1024u                  /* for one session: an inner TCP's window and more */
+/* For one session, whichever is reached first. Packets: a minute of small ones at 130/s, so that a TCP's last
+ * retransmission before the path came back is still among them. Bytes: more than a TCP's usual window, and no more than
+ * a slow uplink passes on in a few seconds, since new packets wait behind. */
+#define JUMP_HOLD_PACKETS 8192u
+#define JUMP_HOLD_BYTES (2u * 1024u * 1024u)
 #define JUMP_HOLD_POOL_BYTES (64u * 1024u * 1024u) /* for the process */
 #define JUMP_HOLD_PACKET_BYTES 65536u            /* the longest datagram there is */
 

@@ -59,6 +59,24 @@ static struct jump_map_peer *whose(struct jump_map *map, struct jump_map_peer *p
     return p;
 }
 
+/* Until OpenVPN has sent a new session's first data packet, its number is known from the client's own packets only.
+ * That is no proof, so it opens nothing; it is enough to keep such a packet from moving the instance from elsewhere. */
+static void note_claim(struct jump_map *map, const struct jump_map_peer *p, uint32_t peer_id)
+{
+    struct jump_map_claim *claim = &map->claims[peer_id % JUMP_MAP_CLAIMS];
+
+    claim->peer_id = peer_id;
+    claim->peer = jump_map_number(map, p);
+}
+
+static bool is_claimed(const struct jump_map *map, uint32_t peer_id)
+{
+    const struct jump_map_claim *claim = &map->claims[peer_id % JUMP_MAP_CLAIMS];
+    const struct jump_map_peer *p = &map->peers[claim->peer];
+
+    return claim->peer_id == peer_id && p->used && p->host != 0 && p->peer_id == JUMP_MAP_NO_PEER_ID;
+}
+
 enum jump_map_in jump_map_inbound(struct jump_map *map, struct jump_path *shown, uint32_t *peer, const uint8_t *bytes,
                                   size_t bytes_len, const struct jump_path *from, jump_time now)
 {
@@ -83,6 +101,8 @@ enum jump_map_in jump_map_inbound(struct jump_map *map, struct jump_path *shown,
         p = whose(map, p, owner, bytes, bytes_len, peer_id, from, now);
         if (p == NULL)
             return JUMP_MAP_DROP;
+        if (peer_id != JUMP_MAP_NO_PEER_ID && p->host != 0 && p->peer_id == JUMP_MAP_NO_PEER_ID)
+            note_claim(map, p, peer_id);
         *peer = jump_map_number(map, p);
         p->used_at = now;
         *shown = p->shown;
@@ -111,6 +131,10 @@ enum jump_map_in jump_map_inbound(struct jump_map *map, struct jump_path *shown,
     }
 
     p = jump_map_find_as(map, JUMP_ADDRESS_SHOWN, from);
+    if (p == NULL && peer_id != JUMP_MAP_NO_PEER_ID && is_claimed(map, peer_id)) {
+        map->counters.foreign_data++;
+        return JUMP_MAP_DROP;
+    }
     if (p == NULL)
         return JUMP_MAP_DELIVER; /* newcomers and peers without the plugin, float and all */
     /* OpenVPN would take it for p, whose binding is elsewhere. Only the start of a handshake can be a newcomer's. */

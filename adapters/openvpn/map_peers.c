@@ -41,6 +41,8 @@ struct jump_map *jump_map_init(void *memory, size_t memory_len, uint32_t max_ses
     map->addresses.mask = jump_addresses_slots(map->peers_len * 4) - 1;
     map->addresses.path_of = path_of;
     map->addresses.owner = map;
+    for (uint32_t i = 0; i < JUMP_MAP_CLAIMS; i++)
+        map->claims[i].peer_id = JUMP_MAP_NO_PEER_ID;
     memcpy(map->addresses.key, key, JUMP_MAP_KEY_BYTES);
     return map;
 }

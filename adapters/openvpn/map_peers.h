@@ -9,6 +9,13 @@
 #include "map_addresses.h"
 #include "map.h"
 
+#define JUMP_MAP_CLAIMS 256u /* a power of two */
+
+/** A peer-id that came from a session's own address before OpenVPN itself has sent one there. */
+struct jump_map_claim {
+    uint32_t peer_id, peer;
+};
+
 struct jump_map {
     struct jump_addresses addresses;
     struct jump_map_counters counters;
@@ -17,6 +24,7 @@ struct jump_map {
     uint32_t in_use, next_alias;
     uint32_t recent[2]; /* by SHOWN, BINDING: the peer that was found last */
     uint64_t serial;
+    struct jump_map_claim claims[JUMP_MAP_CLAIMS]; /* by peer-id; a later one takes the place */
     struct jump_map_peer peers[];
 };
 

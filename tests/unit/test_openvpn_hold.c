@@ -139,6 +139,21 @@ static void test_openvpn_hold_data_never_pushes_the_control_packet_out(void)
     jump_hold_close(hold);
 }
 
+static void test_openvpn_hold_a_session_is_bounded_by_bytes_too(void)
+{
+    struct jump_hold *hold = jump_hold_open(2, JUMP_HOLD_PACKETS, 64 * MIB);
+    uint32_t kept = JUMP_HOLD_BYTES / 1400;
+    size_t len;
+
+    data(hold, 1, 7); /* another session's, untouched by what follows */
+    for (uint32_t n = 0; n < kept + 100; n++)
+        data(hold, 0, n);
+    CU_ASSERT_EQUAL(jump_hold_counters(hold)->packets, kept + 1);
+    CU_ASSERT_EQUAL(take(hold, 0, &len), 100); /* the oldest went first */
+    CU_ASSERT_EQUAL(take(hold, 1, &len), 7);
+    jump_hold_close(hold);
+}
+
 static void test_openvpn_hold_acknowledgements_and_the_rest_are_not_kept(void)
 {
     struct jump_hold *hold = jump_hold_open(1, 4, MIB);
@@ -202,6 +217,7 @@ static void test_openvpn_hold_memory_is_taken_late_and_given_back(void)
     X(test_openvpn_hold_full_pool_loses_the_oldest_data_of_all)       \
     X(test_openvpn_hold_newest_control_packet_leaves_after_the_data)  \
     X(test_openvpn_hold_data_never_pushes_the_control_packet_out)     \
+    X(test_openvpn_hold_a_session_is_bounded_by_bytes_too)                                  \
     X(test_openvpn_hold_acknowledgements_and_the_rest_are_not_kept)   \
     X(test_openvpn_hold_impossible_packets_are_refused)               \
     X(test_openvpn_hold_looking_does_not_take)                        \

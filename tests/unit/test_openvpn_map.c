@@ -214,10 +214,13 @@ static void test_openvpn_map_peer_id_is_learned_from_openvpn_and_never_from_a_cl
     CU_ASSERT_EQUAL(jump_map_open(map, &host, &address), 0);
     CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 99, at(1, 1000)), JUMP_MAP_DELIVER); /* the client says 99 */
     CU_ASSERT_EQUAL(jump_map_find(map, host)->peer_id, JUMP_MAP_NO_PEER_ID);
-    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 99, at(2, 2000)), JUMP_MAP_DELIVER); /* nobody's number yet */
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 99, at(2, 2000)), JUMP_MAP_DROP); /* its claim: kept from moving elsewhere */
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 98, at(2, 2000)), JUMP_MAP_DELIVER); /* nobody's number */
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 0, at(2, 2000)), JUMP_MAP_DELIVER);
     CU_ASSERT_EQUAL(out(JUMP_OVPN_DATA_V2, 5, at(1, 1000)), JUMP_MAP_SEND);
     CU_ASSERT_EQUAL(jump_map_find(map, host)->peer_id, 5);
     CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 5, at(2, 2000)), JUMP_MAP_DROP);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 99, at(2, 2000)), JUMP_MAP_DELIVER); /* the claim is void: another's float */
 }
 
 static void test_openvpn_map_a_session_may_not_send_with_anothers_peer_id(void)
