@@ -360,6 +360,31 @@ static void test_A06_two_bad_uplinks_are_bounded_by_the_cooldown(void)
     story_end();
 }
 
+static void test_A06_a_client_that_ignores_its_cooldown_is_denied_by_the_server(void)
+{
+    struct jump_body body = { .attempt = 100, .generation = 2, .transport = 1, .voluntary = 1 }, answer;
+    struct jump_header header;
+    story_prepare(1);
+    POLICY(switch_cooldown_ms, 30000);
+    story_attach();
+    world_rebind(&w, 0, 0);
+    WAIT(S().generation == 2 && C().state == JUMP_ATTACHED, 3000);
+    world_busy(&w, 0, JUMP_MS(5000));
+    struct jump_path elsewhere = world_path(94, 9494);
+    w.last_from_server[JUMP_MSG_REATTACH_CHALLENGE].len = 0;
+    peek_seal(&message, &w, false, 0, JUMP_MSG_REATTACH_REQUEST, &body);
+    UNCHANGED(true, 0, world_inject(&w, &elsewhere, message.bytes, message.len));
+    CU_ASSERT_EQUAL(w.last_from_server[JUMP_MSG_REATTACH_CHALLENGE].len, 0);
+    CU_ASSERT_EQUAL(peek_open(&header, &answer, &w, true, 0, &w.last_from_server[JUMP_MSG_REATTACH_DENY]), 0);
+    CU_ASSERT_EQUAL(answer.reason, REASON(COOLDOWN_ACTIVE));
+    CU_ASSERT_TRUE(answer.retry_after_ms > 20000 && answer.retry_after_ms <= 30000);
+    body.voluntary = 0; /* the recovery of a dead path is not gated by it */
+    peek_seal(&message, &w, false, 0, JUMP_MSG_REATTACH_REQUEST, &body);
+    UNCHANGED(true, 0, world_inject(&w, &elsewhere, message.bytes, message.len));
+    CU_ASSERT_TRUE(w.last_from_server[JUMP_MSG_REATTACH_CHALLENGE].len > 0);
+    story_end();
+}
+
 /* A07 */
 
 static void corrupt_every_fifth(struct world *world, struct world_flight *flight)
@@ -739,6 +764,7 @@ static void test_A18_a_forged_float_onto_anothers_address_harms_nobody(void)
     X(test_A04_a_million_unknown_sessions_leave_no_trace)                                              \
     X(test_A06_a_flapping_path_is_bounded_by_the_rate_and_never_ends_the_session)                      \
     X(test_A06_two_bad_uplinks_are_bounded_by_the_cooldown)                                            \
+    X(test_A06_a_client_that_ignores_its_cooldown_is_denied_by_the_server)                             \
     X(test_A07_selective_corruption_is_seen_and_never_bound)                                           \
     X(test_A08_single_spikes_of_latency_switch_nothing)                                                \
     X(test_A10_a_session_whose_time_is_over_is_not_revived_by_a_genuine_request)                       \

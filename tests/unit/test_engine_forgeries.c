@@ -137,6 +137,29 @@ static void test_A21_genuine_but_unasked_answers_change_nothing(void)
     story_end();
 }
 
+static void test_A21_an_answer_for_another_attempt_is_refused_while_a_proof_is_out(void)
+{
+    story_begin(1);
+    w.drop_down = TYPE(REATTACH_ACCEPT);
+    world_rebind(&w, 0, 0);
+    WAIT(S().generation == 2, 3000);
+    CU_ASSERT_EQUAL(C().state, JUMP_RECOVERING);
+    uint64_t attempt = peek_client(&w, 0)->attempt;
+    for (unsigned i = 0; i < 3; i++) {
+        struct jump_body body = { .attempt = i == 0 ? attempt + 1 : i == 1 ? attempt - 1 : UINT64_MAX, .generation = 2,
+                                  .state_version = 3, .reason = REASON(POLICY_DENIED), .retry_after_ms = 60000 };
+        peek_seal(&message, &w, true, 0, JUMP_MSG_REATTACH_ACCEPT, &body);
+        UNCHANGED(false, 0, CU_ASSERT_NOT_EQUAL(world_inject_client(&w, 0, 1, message.bytes, message.len), 0));
+        peek_seal(&message, &w, true, 0, JUMP_MSG_REATTACH_DENY, &body);
+        UNCHANGED(false, 0, CU_ASSERT_NOT_EQUAL(world_inject_client(&w, 0, 1, message.bytes, message.len), 0));
+    }
+    struct jump_body body = { .attempt = attempt, .generation = 2, .state_version = 3 };
+    peek_seal(&message, &w, true, 0, JUMP_MSG_REATTACH_ACCEPT, &body); /* and the right one is taken */
+    CU_ASSERT_EQUAL(world_inject_client(&w, 0, 1, message.bytes, message.len), 0);
+    CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+    story_end();
+}
+
 static void test_A21_what_is_forged_for_the_server_changes_nothing_and_is_not_answered(void)
 {
     uint64_t random = 22;
@@ -289,6 +312,24 @@ static void test_A23_a_duplicated_or_late_accept_changes_nothing(void)
     UNCHANGED(false, 0, world_inject_client(&w, 0, 1, late.bytes, late.len));
     CU_ASSERT_EQUAL(S().generation, 3);
     CU_ASSERT_EQUAL(C().generation, 3);
+    story_end();
+}
+
+static void test_A23_a_second_copy_of_a_challenge_is_a_replay_and_asks_for_no_second_proof(void)
+{
+    story_begin(1);
+    w.drop_up = TYPE(REATTACH_PROOF);
+    world_rebind(&w, 0, 0);
+    WAIT(w.last_from_client[JUMP_MSG_REATTACH_PROOF].len > 0, 3000);
+    struct world_flight challenge = w.last_from_server[JUMP_MSG_REATTACH_CHALLENGE];
+    CU_ASSERT_TRUE_FATAL(challenge.len > 0);
+    uint64_t sent = peek_client(&w, 0)->send_counter, replayed = world_count(&w, false, JUMP_EVENT_REPLAY_DETECTED, REASON(NONE));
+    for (unsigned i = 0; i < 5; i++)
+        UNCHANGED(false, 0, CU_ASSERT_NOT_EQUAL(world_inject_client(&w, 0, 1, challenge.bytes, challenge.len), 0));
+    CU_ASSERT_EQUAL(peek_client(&w, 0)->send_counter, sent);
+    CU_ASSERT_TRUE(world_count(&w, false, JUMP_EVENT_REPLAY_DETECTED, REASON(NONE)) > replayed);
+    w.drop_up = 0;
+    WAIT(C().state == JUMP_ATTACHED, 3000);
     story_end();
 }
 
@@ -573,6 +614,7 @@ static void test_A28_a_flood_of_refusals_is_recorded_within_a_rate_and_the_rest_
     X(test_A21_forged_messages_of_every_type_change_nothing_on_an_attached_client)                       \
     X(test_A21_forged_messages_of_every_type_change_nothing_on_a_recovering_client_and_one_in_birth)     \
     X(test_A21_genuine_but_unasked_answers_change_nothing)                                               \
+    X(test_A21_an_answer_for_another_attempt_is_refused_while_a_proof_is_out)                            \
     X(test_A21_what_is_forged_for_the_server_changes_nothing_and_is_not_answered)                        \
     X(test_A22_a_request_with_a_future_state_version_is_denied_with_the_current_one)                     \
     X(test_A22_a_lower_state_version_is_normal)                                                          \
@@ -580,6 +622,7 @@ static void test_A28_a_flood_of_refusals_is_recorded_within_a_rate_and_the_rest_
     X(test_A22_future_generations_and_unknown_epochs_are_refused)                                        \
     X(test_A23_lost_accepts_heal_without_a_second_switch)                                                \
     X(test_A23_a_duplicated_or_late_accept_changes_nothing)                                              \
+    X(test_A23_a_second_copy_of_a_challenge_is_a_replay_and_asks_for_no_second_proof)                    \
     X(test_A24_truncated_oversized_and_bit_flipped_messages_of_every_type_change_nothing)                \
     X(test_A24_fields_at_their_limits_in_sealed_messages_break_no_invariant_and_no_other_session)        \
     X(test_A24_fields_at_their_limits_from_the_server_break_no_invariant_of_the_client)                  \
