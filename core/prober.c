@@ -8,6 +8,7 @@
 
 #include "internal.h"
 
+#define FULL_TRIES 3
 #define LEAST_FULL_TIMEOUT JUMP_MS(1000)
 
 struct jump_candidate_part *jump_prober_candidate(struct jump_engine *e, uint8_t transport)
@@ -66,7 +67,8 @@ void jump_prober_probe(struct jump_engine *e, struct jump_session *s)
         c->unanswered_since = e->now;
 }
 
-/* Small probes can pass where full packets vanish: one of full size after each bind (model.md 5). */
+/* Small probes can pass where full packets vanish: one of full size after each bind (model.md 5). It may meet the burst of
+ * what was held, so it is tried three times before its loss means anything. */
 static void probe_full_size(struct jump_engine *e, struct jump_session *s)
 {
     struct jump_client_part *c = &s->u.client;
@@ -88,6 +90,7 @@ void jump_prober_begin(struct jump_engine *e, struct jump_session *s)
     s->health.used = 0; /* what was measured there says nothing about here */
     s->health.bad_since = s->health.good_since = JUMP_NEVER;
     jump_prober_probe(e, s);
+    c->full_tries = 0;
     probe_full_size(e, s);
 }
 
@@ -241,6 +244,10 @@ void jump_prober_consider_switch(struct jump_engine *e, struct jump_session *s)
 
 void jump_prober_full_size_lost(struct jump_engine *e, struct jump_session *s)
 {
+    if (++s->u.client.full_tries < FULL_TRIES) {
+        probe_full_size(e, s);
+        return;
+    }
     s->u.client.full_seq = 0;
     struct jump_event *event = jump_audit_emit(e, s, JUMP_EVENT_PATH_MTU_SUSPECT);
     event->fields |= JUMP_FIELD_NEW_TRANSPORT | JUMP_FIELD_LOSS;

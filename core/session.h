@@ -52,6 +52,7 @@ struct jump_client_part {
     uint64_t unbound_seq;          /* PATH_UNBOUND came for this probe; 0: none */
     jump_time unbound_due;
     uint64_t full_seq;             /* the full-size probe that waits for its answer; 0: none */
+    uint8_t full_tries;            /* of it on this binding */
     jump_time full_due;
     uint32_t received;
     /* recovering */
