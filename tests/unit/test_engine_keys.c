@@ -164,6 +164,54 @@ static void test_keys_a_reattach_works_while_only_one_side_holds_the_new_epoch(v
     }
 }
 
+static void test_keys_a_candidate_that_the_peer_has_replaced_does_not_make_the_session_deaf(void)
+{
+    for (unsigned who = 0; who < 2; who++) {
+        story_begin(1);
+        if (who == 0) {
+            world_rekey_server(&w, 0, second, false);
+            world_rekey_client(&w, 0, second, false); /* its probe tells the server; the answer tells it */
+            WAIT(peek_client(&w, 0)->epochs.peer_has_new, 1000);
+            world_rekey_server(&w, 0, third, false); /* before anything under the second one came in */
+        } else {
+            world_rekey_client(&w, 0, second, false);
+            world_rekey_server(&w, 0, second, false);
+            WAIT(peek_server(&w, 0)->epochs.peer_has_new, 1000);
+            world_rekey_client(&w, 0, third, false);
+        }
+        world_busy(&w, 0, JUMP_MS(10000));
+        CU_ASSERT_EQUAL(S().state, JUMP_ATTACHED);
+        CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+        world_rekey_server(&w, 0, third, false);
+        world_rekey_client(&w, 0, third, false);
+        world_busy(&w, 0, JUMP_MS(5000));
+        CU_ASSERT_EQUAL(peek_server(&w, 0)->epochs.held, 1);
+        CU_ASSERT_EQUAL(peek_client(&w, 0)->epochs.held, 1);
+        CU_ASSERT_EQUAL(S().generation, C().generation);
+        story_end();
+    }
+}
+
+static void test_keys_a_rotation_that_the_client_did_not_hear_of_is_healed_after_the_next_rekey(void)
+{
+    story_begin(1);
+    world_rekey_server(&w, 0, second, false);
+    world_rekey_client(&w, 0, second, false);
+    WAIT(peek_client(&w, 0)->epochs.peer_has_new, 1000);
+    w.drop_down = ~0u;
+    WAIT(peek_server(&w, 0)->epochs.held == 1, 3000);
+    CU_ASSERT_EQUAL(peek_client(&w, 0)->epochs.held, 2);
+    world_rekey_server(&w, 0, third, false);
+    world_rekey_client(&w, 0, third, false);
+    world_run(&w, JUMP_MS(2000));
+    w.drop_down = 0;
+    WAIT(C().state == JUMP_ATTACHED && S().bound, 10000);
+    world_busy(&w, 0, JUMP_MS(5000));
+    CU_ASSERT_EQUAL(peek_server(&w, 0)->epochs.held, 1);
+    CU_ASSERT_EQUAL(peek_client(&w, 0)->epochs.held, 1);
+    story_end();
+}
+
 static struct world_flight old_messages[400];
 static unsigned old_count;
 
@@ -371,6 +419,8 @@ static void test_keys_a_twin_that_finds_the_table_full_leaves_the_old_session_wi
     X(test_keys_a_rekey_survives_the_loss_of_any_messages)                                          \
     X(test_keys_a_rekey_during_a_hole_is_used_by_the_reattach_that_ends_it)                         \
     X(test_keys_a_reattach_works_while_only_one_side_holds_the_new_epoch)                           \
+    X(test_keys_a_rotation_that_the_client_did_not_hear_of_is_healed_after_the_next_rekey)          \
+    X(test_keys_a_candidate_that_the_peer_has_replaced_does_not_make_the_session_deaf)              \
     X(test_keys_messages_of_a_wiped_epoch_are_refused_and_windows_survive_the_rekey)                \
     X(test_keys_a_message_under_a_key_that_was_never_announced_is_refused)                          \
     X(test_keys_a_server_that_was_not_told_of_a_new_epoch_expires_and_says_so)                      \

@@ -665,6 +665,23 @@ static void test_T13_T24_a_denial_for_the_switch_rate_degrades_the_client_which_
     story_end();
 }
 
+static void test_T13_without_any_candidate_the_client_is_degraded(void)
+{
+    const uint8_t lost[] = { 1, 0 };
+    story_begin(1);
+    world_candidates(&w, 0, 0, lost);
+    WAIT_IDLE(MOVED(false, "T13", NO_CANDIDATE_TRANSPORTS) == 1, 5000);
+    CU_ASSERT_EQUAL(C().state, JUMP_DEGRADED);
+    CU_ASSERT_FALSE(C().bound);
+    world_run(&w, JUMP_MS(30000));
+    jump_time at = w.now;
+    world_candidates(&w, 0, 1, NULL);
+    CU_ASSERT_TRUE(MOVED(false, "T24", RECOVERY_RETRY) >= 1);
+    WAIT_IDLE(C().state == JUMP_ATTACHED, 3000);
+    CU_ASSERT_TRUE(w.now - at <= JUMP_MS(2 * 20 + 5));
+    story_end();
+}
+
 static void test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_tried_at_once(void)
 {
     const uint8_t lost[] = { 1, 0 };
@@ -715,6 +732,7 @@ static void test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_
     X(test_T10_T11_the_cooldown_denies_a_second_voluntary_switch_and_says_so_once_more_in_degraded)         \
     X(test_T12_a_hole_ends_in_the_same_session_with_the_next_generation)                                    \
     X(test_T13_T24_a_denial_for_the_switch_rate_degrades_the_client_which_comes_back_when_it_is_over)       \
+    X(test_T13_without_any_candidate_the_client_is_degraded)                                                \
     X(test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_tried_at_once)
 
 RUN_TESTS("engine_model", TESTS)
