@@ -159,6 +159,9 @@ void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool
 /** Send the held packets of a peer that has a binding again, some at a time. */
 void jump_ovpn_flush(struct jump_ovpn *ovpn);
 
+/** Hold a packet behind what is held already; where there is a binding again, some of it leaves at once. */
+void jump_ovpn_queue_behind(struct jump_ovpn *ovpn, uint32_t peer, const uint8_t *bytes, size_t bytes_len);
+
 /** What the control socket calls. */
 int jump_ovpn_terminate(void *context, const struct jump_id *session_id, enum jump_reason reason);
 bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_cap);

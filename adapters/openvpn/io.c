@@ -217,7 +217,7 @@ static enum fate outbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, siz
             jump_ovpn_activity(o, jump_map_peer(o->map, number), true);
         /* Behind what is held already, or OpenVPN's replay window would refuse the older packets. */
         if (verdict == JUMP_MAP_HOLD || jump_hold_waits(o->hold, number)) {
-            jump_hold_put(o->hold, number, bytes, n);
+            jump_ovpn_queue_behind(o, number, bytes, n);
             return SWALLOW;
         }
     }

@@ -20,7 +20,8 @@
 #define FLUSH_EVERY JUMP_MS(1)
 #define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
 #define RESTART_WAIT_MAX 6       /* 2^6 s */
-#define FLUSH_PACKETS 64 /* a millisecond: some 700 Mbit/s of full packets, and no burst that a queue would drop */
+#define FLUSH_PACKETS 16 /* a millisecond: 180 Mbit/s of full packets, and no burst that a socket's buffer would drop */
+#define FLUSH_BEHIND 2   /* for each new packet, so that what is held ends however fast new ones come */
 
 struct jump_ovpn *jump_ovpn_instance;
 
@@ -225,9 +226,33 @@ void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool
         report_activity(ovpn, peer);
 }
 
-void jump_ovpn_flush(struct jump_ovpn *ovpn)
+static void flush_peer(struct jump_ovpn *ovpn, uint32_t n, struct jump_map_peer *peer, int packets)
 {
     static uint8_t bytes[JUMP_HOLD_PACKET_BYTES]; /* too large for the stack of a host's deep call */
+
+    for (int i = 0; i < packets; i++) {
+        size_t len = jump_hold_next(ovpn->hold, n, bytes);
+
+        if (len == 0)
+            return;
+        if (jump_ovpn_link_send(ovpn, &peer->binding, n, bytes, len) < 0
+            && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
+            return;
+        jump_hold_sent(ovpn->hold, n); /* any other error is this packet's, as it would be without a hole */
+    }
+}
+
+void jump_ovpn_queue_behind(struct jump_ovpn *ovpn, uint32_t n, const uint8_t *bytes, size_t bytes_len)
+{
+    struct jump_map_peer *peer = jump_map_peer(ovpn->map, n);
+
+    jump_hold_put(ovpn->hold, n, bytes, bytes_len);
+    if (peer != NULL && peer->bound)
+        flush_peer(ovpn, n, peer, FLUSH_BEHIND);
+}
+
+void jump_ovpn_flush(struct jump_ovpn *ovpn)
+{
     uint32_t peers = jump_map_peers(ovpn->map);
     bool more = false;
 
@@ -236,16 +261,7 @@ void jump_ovpn_flush(struct jump_ovpn *ovpn)
 
         if (peer == NULL || !peer->bound)
             continue;
-        for (int i = 0; i < FLUSH_PACKETS; i++) {
-            size_t len = jump_hold_next(ovpn->hold, n, bytes);
-
-            if (len == 0)
-                break;
-            if (jump_ovpn_link_send(ovpn, &peer->binding, n, bytes, len) < 0
-                && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
-                break;
-            jump_hold_sent(ovpn->hold, n); /* any other error is this packet's, as it would be without a hole */
-        }
+        flush_peer(ovpn, n, peer, FLUSH_PACKETS);
         more = more || jump_hold_waits(ovpn->hold, n);
     }
     ovpn->flush_waits = more;
