@@ -72,7 +72,7 @@ tests_unit_test_vectors_CPPFLAGS = $(unit_cppflags) $(SODIUM_CFLAGS) -DVECTORS='
 tests_unit_test_vectors_LDADD = $(unit_ldadd)
 
 EXTRA_DIST += tests/unit/fields.h tests/vectors/vectors.txt tests/vectors/reference.py
-EXTRA_DIST += docs/protocol.md docs/state-machine.md tools/gen-state-machine
+EXTRA_DIST += docs/protocol.md docs/requirements.md docs/state-machine.md tools/gen-state-machine
 dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
 
 # The system adapters and the store contract. test_audit_* and test_control run ./jumpctl too: both ends belong together.
@@ -178,6 +178,7 @@ check-local:
 endif
 
 dist_check_SCRIPTS += \
-	tests/checks/check-core-symbols tests/checks/check-layout tests/checks/check-table-rows \
+	tests/checks/check-core-symbols tests/checks/check-layout tests/checks/check-requirements \
+	tests/checks/check-table-rows \
 	tests/checks/check-the-checks
 TESTS += $(dist_check_SCRIPTS)

@@ -373,6 +373,36 @@ static void test_R26_R36_a_cookie_is_taken_once_for_an_outstanding_nonce_and_kep
     story_end();
 }
 
+static void test_R26_a_cookie_goes_out_on_its_own_candidate_only_and_does_not_set_the_pace(void)
+{
+    story_begin(1);
+    world_candidates(&w, 0, 2, NULL);
+    w.clients[0].up[0] = w.clients[0].up[1] = false;
+    WAIT(C().state == JUMP_RECOVERING, 5000);
+    world_run(&w, JUMP_MS(100));
+    begin_to_watch();
+    struct world_flight asked = w.last_from_client[JUMP_MSG_REATTACH_REQUEST];
+    CU_ASSERT_EQUAL(a_cookie_for(&asked, 0), 0);
+    CU_ASSERT_EQUAL(sent_of(false, JUMP_MSG_REATTACH_REQUEST), 1); /* at once, where it came from */
+    CU_ASSERT_EQUAL(sent[0][0].transport, 1);
+    asked = w.last_from_client[JUMP_MSG_REATTACH_REQUEST];
+    CU_ASSERT_EQUAL(a_cookie_for(&asked, 0), 0); /* taken, and not faster than we would repeat anyway */
+    CU_ASSERT_EQUAL(sent_of(false, JUMP_MSG_REATTACH_REQUEST), 1);
+    world_run(&w, JUMP_MS(5000));
+    unsigned with[3] = { 0 }, without[3] = { 0 };
+    for (unsigned i = 0; i < sent_count[0]; i++) {
+        static const uint8_t none[JUMP_COOKIE_BYTES];
+        CU_ASSERT_TRUE_FATAL(sent[0][i].transport < 3);
+        if (memcmp(sent[0][i].header.cookie, none, sizeof none) != 0)
+            with[sent[0][i].transport]++;
+        else
+            without[sent[0][i].transport]++;
+    }
+    CU_ASSERT_TRUE(with[1] >= 5 && without[1] == 0);
+    CU_ASSERT_TRUE(with[2] == 0 && without[2] >= 5);
+    story_end();
+}
+
 /* */
 
 static void test_R38_the_client_remembers_the_highest_version_that_the_server_showed(void)
@@ -816,6 +846,7 @@ static void test_R60_reset_is_limited_and_never_answers_birth_or_terminate(void)
     X(test_R25_over_its_rate_a_prefix_must_show_a_cookie_of_its_own_path_and_time)                       \
     X(test_R25_R26_R28_a_client_in_a_flooded_prefix_keeps_its_path_and_reattaches_with_a_cookie)         \
     X(test_R26_R36_a_cookie_is_taken_once_for_an_outstanding_nonce_and_kept_for_ten_seconds)             \
+    X(test_R26_a_cookie_goes_out_on_its_own_candidate_only_and_does_not_set_the_pace)                    \
     X(test_R38_the_client_remembers_the_highest_version_that_the_server_showed)                          \
     X(test_R39_offer_and_birth_are_repeated_after_200_ms_doubling_to_2_s)                                \
     X(test_R41_a_client_may_tighten_three_bounds_down_to_a_floor_and_widen_none)                         \
