@@ -754,6 +754,51 @@ static void test_R53_a_candidate_that_is_denied_is_left_out_of_its_attempt_and_t
     story_end();
 }
 
+static void test_R54_the_back_off_after_a_denial_begins_at_100_ms_and_doubles_to_2_s(void)
+{
+    static const uint32_t waits[] = { 100, 200, 400, 800, 1600, 2000, 2000 };
+    story_begin(1);
+    w.clients[0].up[0] = false;
+    WAIT_IDLE(C().state == JUMP_RECOVERING, 5000);
+    for (unsigned i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        struct jump_body deny = { .attempt = peek_client(&w, 0)->attempt, .reason = REASON(ATOMICITY_FAILED),
+                                  .state_version = 1, .generation = 1 };
+        peek_seal(&message, &w, true, 0, JUMP_MSG_REATTACH_DENY, &deny);
+        CU_ASSERT_EQUAL(world_inject_client(&w, 0, 1, message.bytes, message.len), 0);
+        CU_ASSERT_EQUAL(C().state, JUMP_DEGRADED);
+        world_run(&w, JUMP_MS(waits[i]) - 1);
+        CU_ASSERT_EQUAL(C().state, JUMP_DEGRADED);
+        world_run(&w, 1);
+        CU_ASSERT_EQUAL(C().state, JUMP_RECOVERING);
+        CU_ASSERT_EQUAL(peek_client(&w, 0)->attempt, deny.attempt + 1);
+    }
+    w.clients[0].up[0] = true;
+    WAIT_IDLE(C().state == JUMP_ATTACHED, 3000);
+    story_end();
+}
+
+/* T11 of the model, which no message asks for */
+
+static void test_T11_a_denied_switch_while_degraded_is_an_event_and_nothing_else(void)
+{
+    struct peek_record before, after;
+    story_prepare(1);
+    POLICY(switch_cooldown_ms, 60000);
+    story_attach();
+    w.clients[0].loss_ppm[0] = 250000;
+    WAIT(C().state == JUMP_DEGRADED && C().bound, 30000);
+    CU_ASSERT_TRUE(world_took(&w, false, "T9", REASON(NONE)) > 0);
+    CU_ASSERT_EQUAL(world_count(&w, false, JUMP_EVENT_SWITCH_DENIED, REASON(NONE)), 0);
+    world_candidates(&w, 0, 2, NULL); /* a better one appears, and the cooldown since the birth still runs */
+    peek_note(&before, &w, false, 0);
+    WAIT(world_count(&w, false, JUMP_EVENT_SWITCH_DENIED, REASON(COOLDOWN_ACTIVE)) == 1, 10000);
+    peek_note(&after, &w, false, 0);
+    CU_ASSERT_TRUE(peek_same_record(&before, &after));
+    CU_ASSERT_EQUAL(C().state, JUMP_DEGRADED);
+    CU_ASSERT_EQUAL(world_took(&w, false, "T10", REASON(NONE)), 0);
+    story_end();
+}
+
 /* */
 
 static void test_R57_an_ending_client_says_so_three_times_and_a_server_once_and_nobody_who_was_told(void)
@@ -859,6 +904,8 @@ static void test_R60_reset_is_limited_and_never_answers_birth_or_terminate(void)
     X(test_R50_unbound_the_candidates_take_turns)                                                        \
     X(test_R52_a_second_proof_on_another_candidate_waits_for_one_rto)                                    \
     X(test_R53_a_candidate_that_is_denied_is_left_out_of_its_attempt_and_the_others_go_on)               \
+    X(test_R54_the_back_off_after_a_denial_begins_at_100_ms_and_doubles_to_2_s)                          \
+    X(test_T11_a_denied_switch_while_degraded_is_an_event_and_nothing_else)                              \
     X(test_R57_an_ending_client_says_so_three_times_and_a_server_once_and_nobody_who_was_told)           \
     X(test_R58_R59_a_tombstone_answers_until_it_is_overwritten_and_then_reset_counts)                    \
     X(test_R60_reset_is_limited_and_never_answers_birth_or_terminate)
