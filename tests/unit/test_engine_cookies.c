@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Strangers, cookies and RESET (docs/protocol.md R-25, R-26, R-28, R-36, R-60): who is over a rate must show that the
+ * address is his, and who is within one is not harmed by the others. Read next: sent.h, test_engine_rest.c.
+ */
+#include "sent.h"
+
+static struct peek_message message;
+
+static const struct jump_path *address(unsigned client)
+{
+    return &w.clients[client].uplinks[0];
+}
+
+/* */
+
+static uint64_t stranger_serial;
+
+/* One PROBE of a session that nobody knows. @return the type of the server's answer; 0xff: silence */
+static uint8_t stranger(const struct jump_path *from, const uint8_t *cookie)
+{
+    struct jump_header header = { .type = JUMP_MSG_PROBE, .epoch = 7, .counter = ++stranger_serial };
+    memset(header.session_id.bytes, 0x5a, sizeof header.session_id.bytes);
+    if (cookie)
+        memcpy(header.cookie, cookie, sizeof header.cookie);
+    memset(message.bytes, 0, JUMP_PROBE_BYTES);
+    jump_wire_put_header(message.bytes, &header);
+    w.last_from_server[JUMP_MSG_COOKIE].len = w.last_from_server[JUMP_MSG_RESET].len = 0;
+    unsigned sent_before = w.server_sent;
+    world_inject(&w, from, message.bytes, JUMP_PROBE_BYTES);
+    CU_ASSERT_TRUE(w.server_sent - sent_before <= 1);
+    return w.last_from_server[JUMP_MSG_COOKIE].len > 0  ? JUMP_MSG_COOKIE
+           : w.last_from_server[JUMP_MSG_RESET].len > 0 ? JUMP_MSG_RESET
+                                                        : 0xff;
+}
+
+/* Until the prefix's tokens are gone. */
+static void flood(const struct jump_path *from)
+{
+    unsigned i = 0;
+    while (stranger(from, NULL) != JUMP_MSG_COOKIE && i < 200)
+        i++;
+    CU_ASSERT_TRUE(i >= 1 && i <= 110);
+}
+
+static void test_R25_over_its_rate_a_prefix_must_show_a_cookie_of_its_own_path_and_time(void)
+{
+    struct jump_path path = world_path(66, 6600), other_port = world_path(66, 6601), other = world_path(67, 6600);
+    uint8_t cookie[JUMP_COOKIE_BYTES];
+    struct jump_header header;
+    story_begin(1);
+    world_run(&w, JUMP_MS(60000) - w.now % JUMP_MS(60000)); /* a bucket of cookies begins */
+    flood(&path);
+    const struct world_flight *answer = &w.last_from_server[JUMP_MSG_COOKIE];
+    CU_ASSERT_EQUAL_FATAL(answer->len, JUMP_HEADER_BYTES);
+    CU_ASSERT_EQUAL(memcmp(answer->bytes + JUMP_AT_NONCE, message.bytes + JUMP_AT_NONCE, JUMP_NONCE_BYTES), 0);
+    CU_ASSERT_EQUAL_FATAL(jump_wire_get_header(&header, answer->bytes, answer->len), 0);
+    memcpy(cookie, header.cookie, sizeof cookie);
+    CU_ASSERT_EQUAL(stranger(&path, NULL), JUMP_MSG_COOKIE);
+    CU_ASSERT_EQUAL(stranger(&path, cookie), JUMP_MSG_RESET); /* it is looked at */
+    CU_ASSERT_EQUAL(stranger(&other_port, cookie), JUMP_MSG_COOKIE);
+    CU_ASSERT_EQUAL(stranger(&other, NULL), JUMP_MSG_RESET); /* another prefix has its own tokens */
+    cookie[0] ^= 1;
+    CU_ASSERT_EQUAL(stranger(&path, cookie), JUMP_MSG_COOKIE);
+    cookie[0] ^= 1;
+    world_run(&w, JUMP_MS(119000));
+    flood(&path);
+    CU_ASSERT_EQUAL(stranger(&path, cookie), JUMP_MSG_RESET);
+    world_run(&w, JUMP_MS(2000));
+    flood(&path);
+    CU_ASSERT_EQUAL(stranger(&path, cookie), JUMP_MSG_COOKIE);
+    CU_ASSERT_EQUAL(S().state, JUMP_ATTACHED);
+    story_end();
+}
+
+static bool carries_a_cookie(const struct world_flight *flight)
+{
+    static const uint8_t none[JUMP_COOKIE_BYTES];
+    return flight->len > 0 && memcmp(flight->bytes + JUMP_AT_COOKIE, none, sizeof none) != 0;
+}
+
+static void test_R25_R26_R28_a_client_in_a_flooded_prefix_keeps_its_path_and_reattaches_with_a_cookie(void)
+{
+    story_prepare(1);
+    w.clients[0].delay[0] += 300000; /* between two messages of the flood, which takes each token as it comes */
+    story_attach();
+    struct jump_path flooder = *address(0); /* the same address, another port: the same prefix */
+    flooder.port = 5;
+    for (unsigned ms = 0; ms < 5000; ms++) {
+        stranger(&flooder, NULL);
+        world_run(&w, JUMP_MS(1));
+    }
+    CU_ASSERT_EQUAL(S().state, JUMP_ATTACHED); /* the bound path has tokens of its own */
+    CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+    CU_ASSERT_EQUAL(S().generation, 1);
+    CU_ASSERT_FALSE(carries_a_cookie(&w.last_from_client[JUMP_MSG_PROBE]));
+    world_rebind(&w, 0, 0);
+    jump_time moved_at = w.now;
+    while (S().generation == 1 && w.now - moved_at < JUMP_MS(5000)) {
+        stranger(&flooder, NULL);
+        world_run(&w, JUMP_MS(1));
+    }
+    CU_ASSERT_EQUAL(S().generation, 2);
+    CU_ASSERT_TRUE(carries_a_cookie(&w.last_from_client[JUMP_MSG_REATTACH_PROOF]));
+    WAIT(C().state == JUMP_ATTACHED, 1000);
+    world_run(&w, JUMP_MS(600));
+    CU_ASSERT_FALSE(carries_a_cookie(&w.last_from_client[JUMP_MSG_PROBE])); /* ACCEPT ends it */
+    story_end();
+}
+
+static int a_cookie_for(const struct world_flight *asked, uint64_t more)
+{
+    struct jump_header header;
+    CU_ASSERT_EQUAL(jump_wire_get_header(&header, asked->bytes, asked->len), 0);
+    header.type = JUMP_MSG_COOKIE;
+    header.counter += more;
+    memset(header.cookie, 0xc0, sizeof header.cookie);
+    jump_wire_put_header(message.bytes, &header);
+    return world_inject_client(&w, 0, 1, message.bytes, JUMP_HEADER_BYTES);
+}
+
+static void test_R26_R36_a_cookie_is_taken_once_for_an_outstanding_nonce_and_kept_for_ten_seconds(void)
+{
+    story_begin(1);
+    w.drop_down = TYPE(PROBE_ACK);
+    w.drop_up = TYPE(REATTACH_REQUEST);
+    uint64_t counter = peek_client(&w, 0)->send_counter;
+    WAIT(peek_client(&w, 0)->send_counter > counter, 1000);
+    struct world_flight asked = w.last_from_client[JUMP_MSG_PROBE];
+    UNCHANGED(false, 0, CU_ASSERT_NOT_EQUAL(a_cookie_for(&asked, 100), 0));
+    CU_ASSERT_EQUAL(a_cookie_for(&asked, 0), 0);
+    jump_time taken_at = w.now;
+    UNCHANGED(false, 0, CU_ASSERT_NOT_EQUAL(a_cookie_for(&asked, 0), 0)); /* one for a nonce */
+    WAIT(carries_a_cookie(&w.last_from_client[JUMP_MSG_PROBE]), 1000);
+    WAIT(C().state == JUMP_RECOVERING, 5000);
+    while (w.now < taken_at + JUMP_MS(9900)) {
+        world_run(&w, JUMP_MS(100));
+        if (w.last_from_client[JUMP_MSG_REATTACH_REQUEST].len > 0)
+            CU_ASSERT_TRUE(carries_a_cookie(&w.last_from_client[JUMP_MSG_REATTACH_REQUEST]));
+    }
+    world_run(&w, JUMP_MS(600));
+    CU_ASSERT_FALSE(carries_a_cookie(&w.last_from_client[JUMP_MSG_REATTACH_REQUEST]));
+    w.drop_up = w.drop_down = 0;
+    WAIT(C().state == JUMP_ATTACHED, 3000);
+    asked = w.last_from_client[JUMP_MSG_PROBE];
+    world_run(&w, JUMP_MS(200)); /* answered: not outstanding any more */
+    UNCHANGED(false, 0, CU_ASSERT_NOT_EQUAL(a_cookie_for(&asked, 0), 0));
+    story_end();
+}
+
+static void test_R26_a_cookie_goes_out_on_its_own_candidate_only_and_does_not_set_the_pace(void)
+{
+    story_begin(1);
+    world_candidates(&w, 0, 2, NULL);
+    w.clients[0].up[0] = w.clients[0].up[1] = false;
+    WAIT(C().state == JUMP_RECOVERING, 5000);
+    world_run(&w, JUMP_MS(100));
+    begin_to_watch();
+    struct world_flight asked = w.last_from_client[JUMP_MSG_REATTACH_REQUEST];
+    CU_ASSERT_EQUAL(a_cookie_for(&asked, 0), 0);
+    CU_ASSERT_EQUAL(sent_of(false, JUMP_MSG_REATTACH_REQUEST), 1); /* at once, where it came from */
+    CU_ASSERT_EQUAL(sent[0][0].transport, 1);
+    asked = w.last_from_client[JUMP_MSG_REATTACH_REQUEST];
+    CU_ASSERT_EQUAL(a_cookie_for(&asked, 0), 0); /* taken, and not faster than we would repeat anyway */
+    CU_ASSERT_EQUAL(sent_of(false, JUMP_MSG_REATTACH_REQUEST), 1);
+    world_run(&w, JUMP_MS(5000));
+    unsigned with[3] = { 0 }, without[3] = { 0 };
+    for (unsigned i = 0; i < sent_count[0]; i++) {
+        static const uint8_t none[JUMP_COOKIE_BYTES];
+        CU_ASSERT_TRUE_FATAL(sent[0][i].transport < 3);
+        if (memcmp(sent[0][i].header.cookie, none, sizeof none) != 0)
+            with[sent[0][i].transport]++;
+        else
+            without[sent[0][i].transport]++;
+    }
+    CU_ASSERT_TRUE(with[1] >= 5 && without[1] == 0);
+    CU_ASSERT_TRUE(with[2] == 0 && without[2] >= 5);
+    story_end();
+}
+
+/* */
+
+static void test_R60_reset_is_limited_and_never_answers_birth_or_terminate(void)
+{
+    static const uint8_t types[] = { JUMP_MSG_BIRTH, JUMP_MSG_TERMINATE, JUMP_MSG_TERMINATE_ACK };
+    struct jump_path from = world_path(0, 4000);
+    unsigned resets = 0;
+    story_begin(1);
+    for (unsigned i = 0; i < 3; i++) {
+        struct jump_header header = { .type = types[i], .counter = 9, .session_id = { { 9 } } };
+        memset(message.bytes, 0, sizeof message.bytes);
+        jump_wire_put_header(message.bytes, &header);
+        unsigned before = w.server_sent;
+        CU_ASSERT_NOT_EQUAL(world_inject(&w, &from, message.bytes, jump_wire_length(types[i])), 0);
+        CU_ASSERT_EQUAL(w.server_sent, before);
+    }
+    for (unsigned i = 0; i < 3000; i++) { /* each from a prefix of its own */
+        from.ip[13] = (uint8_t)(i >> 8);
+        from.ip[15] = (uint8_t)i;
+        resets += stranger(&from, NULL) == JUMP_MSG_RESET;
+    }
+    CU_ASSERT_EQUAL(resets, 500);
+    world_run(&w, JUMP_MS(100));
+    for (unsigned i = 0; i < 200; i++) {
+        from.ip[13] = (uint8_t)(100 + (i >> 8));
+        from.ip[15] = (uint8_t)i;
+        resets += stranger(&from, NULL) == JUMP_MSG_RESET;
+    }
+    CU_ASSERT_TRUE(resets >= 545 && resets <= 555);
+    CU_ASSERT_EQUAL(S().state, JUMP_ATTACHED);
+    story_end();
+}
+
+#define TESTS(X)                                                                                  \
+    X(test_R25_over_its_rate_a_prefix_must_show_a_cookie_of_its_own_path_and_time)                \
+    X(test_R25_R26_R28_a_client_in_a_flooded_prefix_keeps_its_path_and_reattaches_with_a_cookie)  \
+    X(test_R26_R36_a_cookie_is_taken_once_for_an_outstanding_nonce_and_kept_for_ten_seconds)      \
+    X(test_R26_a_cookie_goes_out_on_its_own_candidate_only_and_does_not_set_the_pace)             \
+    X(test_R60_reset_is_limited_and_never_answers_birth_or_terminate)
+
+RUN_TESTS("engine_cookies", TESTS)
