@@ -30,7 +30,6 @@
 
 #define JUMP_OVPN_OWN_FDS (JUMP_CONTROL_FDS + 2 + JUMP_MAX_CANDIDATES)
 #define JUMP_OVPN_PKTINFO_BYTES 64
-#define JUMP_OVPN_LASTS 64
 
 /** The real functions behind the slots we hold. */
 struct jump_ovpn_calls {
@@ -68,7 +67,7 @@ struct jump_ovpn_client {
     bool shown_known, secret_known, newer_known;
     uint8_t secret[JUMP_SECRET_BYTES]; /* of the first handshake: the session's id comes from it */
     uint8_t newer[JUMP_SECRET_BYTES];  /* of a rekey that was done before the user was authorised */
-    char common_name[64];
+    char common_name[65]; /* OpenVPN's longest name, and the end */
 };
 
 struct jump_ovpn {
@@ -85,8 +84,6 @@ struct jump_ovpn {
     struct jump_map *map;
     struct jump_hold *hold;
     struct jump_store *store;
-    struct jump_id lasts[JUMP_OVPN_LASTS]; /* ended sessions whose last record is being written */
-    size_t lasts_len;
     struct jump_state_folder *state;
     struct jump_audit_file *audit;
     struct jump_control *control;

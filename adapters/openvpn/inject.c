@@ -63,7 +63,7 @@ bool jump_inject_announced(const char *iv_sso)
 
 bool jump_inject_management_path(char *out, size_t out_cap, const struct jump_settings_arguments *arguments)
 {
-    int n = snprintf(out, out_cap, "%s/%s.mgmt.sock", arguments->run_dir, arguments->name);
+    int n = snprintf(out, out_cap, "%s/%s.mgmt.sock", arguments->state_dir, arguments->name);
 
     return n > 0 && (size_t)n < out_cap && n <= 107;
 }
@@ -140,7 +140,7 @@ static void server_options(struct text *text, const char *management, const stru
     if (facts->management) {
         tell(note, context,
              "management is in use by you: an ended session's packets are dropped at once, but its client instance lives "
-             "until ping-restart (%u s)", (unsigned)(policy->transport_lost_ttl_ms / 1000));
+             "until ping-restart (%u s)", (unsigned)((policy->transport_lost_ttl_ms + 999) / 1000) + 60);
     } else {
         option(text, "management \"%s\" unix", management);
         if (owner != NULL) /* OpenVPN makes the socket 0777 */
@@ -169,7 +169,7 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
 
     out[0] = '\0';
     if (!jump_inject_management_path(management, sizeof management, arguments)) {
-        jump_problem_set(problem, "run_dir: the management socket's path %s/%s.mgmt.sock is longer than 107 bytes",
+        jump_problem_set(problem, "state_dir: the management socket's path %s/%s.mgmt.sock is longer than 107 bytes",
                          arguments->run_dir, arguments->name);
         return false;
     }

@@ -73,7 +73,9 @@ static bool store(const struct image *image, void **slot, void *value)
 {
     uintptr_t page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
     void *page = (void *)((uintptr_t)slot & ~(page_bytes - 1));
-    bool read_only = (uintptr_t)slot >= image->relro && (uintptr_t)slot < image->relro_end;
+    /* The loader protects whole pages, and of a last part of one nothing (glibc, dl-reloc.c). */
+    uintptr_t protected_end = image->relro_end & ~(page_bytes - 1);
+    bool read_only = (uintptr_t)page >= (image->relro & ~(page_bytes - 1)) && (uintptr_t)page < protected_end;
 
     if (read_only && mprotect(page, page_bytes, PROT_READ | PROT_WRITE) != 0)
         return false;

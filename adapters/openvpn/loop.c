@@ -41,6 +41,18 @@ void jump_ovpn_log(const struct jump_ovpn *ovpn, enum jump_log_level level, cons
 
 /* Actions */
 
+/* With `multihome` what goes where a session's own packets came from leaves from the address they came to. */
+static uint32_t number_at(const struct jump_ovpn *ovpn, jump_host host, const struct jump_path *to)
+{
+    const struct jump_map_peer *peer = jump_map_find(ovpn->map, host);
+    uint32_t number = (uint32_t)(host & 0xffffff);
+
+    if (ovpn->peer_pktinfo == NULL || peer == NULL || ovpn->peer_pktinfo[number].len == 0
+        || !peer->bound || memcmp(&peer->binding, to, sizeof *to) != 0)
+        return JUMP_MAP_NO_PEER;
+    return number;
+}
+
 static void send_control(struct jump_ovpn *ovpn, const struct jump_action *action)
 {
     uint8_t bytes[1 + JUMP_MAX_DATAGRAM_BYTES];
@@ -53,7 +65,7 @@ static void send_control(struct jump_ovpn *ovpn, const struct jump_action *actio
         return;
     }
     to.transport = 0;
-    (void)jump_ovpn_link_send(ovpn, &to, JUMP_MAP_NO_PEER, bytes, action->bytes_len + 1);
+    (void)jump_ovpn_link_send(ovpn, &to, number_at(ovpn, action->host, &to), bytes, action->bytes_len + 1);
 }
 
 /* Two clients with the same credentials would otherwise throw each other out every second. */
@@ -132,10 +144,10 @@ static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
         session_ended(ovpn, action);
         break;
     case JUMP_DO_STORE:
-        if (action->last && ovpn->lasts_len < JUMP_OVPN_LASTS)
-            ovpn->lasts[ovpn->lasts_len++] = action->session_id;
         jump_store_put_if(ovpn->store, &action->session_id, action->ticket, action->revision, action->bytes,
                           action->bytes_len);
+        if (action->last) /* this store has written by now, and nobody waits for the answer of a last write */
+            jump_store_drop(ovpn->store, &action->session_id);
         break;
     case JUMP_DO_EMIT:
         if (ovpn->audit != NULL)
@@ -156,6 +168,19 @@ static bool drain(struct jump_ovpn *ovpn)
     return any;
 }
 
+/* Timers that are due may fill the queue before the input is taken: then again, or the input would be lost. */
+static int feed_and_drain(struct jump_ovpn *ovpn, const struct jump_input *in)
+{
+    int result;
+    bool any;
+
+    do {
+        result = jump_engine_feed(ovpn->engine, in, ovpn->now);
+        any = drain(ovpn);
+    } while (result == JUMP_ERR_BUSY && any);
+    return result;
+}
+
 static void store_answers(struct jump_ovpn *ovpn)
 {
     struct jump_store_answer answer;
@@ -167,25 +192,18 @@ static void store_answers(struct jump_ovpn *ovpn)
         in.ticket = answer.ticket;
         in.revision = answer.revision;
         in.store_result = answer.result;
-        (void)jump_engine_feed(ovpn->engine, &in, ovpn->now);
-        (void)drain(ovpn);
+        feed_and_drain(ovpn, &in);
     }
-    while (ovpn->lasts_len > 0) /* this store answers at once, so their last answers are in */
-        jump_store_drop(ovpn->store, &ovpn->lasts[--ovpn->lasts_len]);
 }
 
 int jump_ovpn_feed(struct jump_ovpn *ovpn, const struct jump_input *in)
 {
     int result;
-    bool any;
 
     ovpn->now = jump_clock_now();
-    do { /* timers that were due may have filled the queue before the input was taken */
-        result = jump_engine_feed(ovpn->engine, in, ovpn->now);
-        any = drain(ovpn);
-        if (ovpn->store != NULL)
-            store_answers(ovpn);
-    } while (result == JUMP_ERR_BUSY && any);
+    result = feed_and_drain(ovpn, in);
+    if (ovpn->store != NULL)
+        store_answers(ovpn);
     return result;
 }
 

@@ -11,6 +11,7 @@
 
 #include <string.h>
 
+#define LEAST_RESET_BYTES 14 /* opcode, session id, no acknowledgements, packet id */
 #define PING_BYTES 41 /* P_DATA_V2 with an AEAD tag, a compression byte and OpenVPN's 16-byte ping */
 
 static uint32_t peer_id_in(const uint8_t *bytes, size_t bytes_len)
@@ -47,7 +48,7 @@ static struct jump_map_peer *whose(struct jump_map *map, struct jump_map_peer *p
     if (guest != NULL && has_sid && memcmp(guest->sid, bytes + 1, sizeof guest->sid) == 0)
         return guest;
     if (reset && p->host != 0)
-        return has_sid ? jump_map_new_guest(map, p, bytes, from, now) : NULL;
+        return has_sid && bytes_len >= LEAST_RESET_BYTES ? jump_map_new_guest(map, p, bytes, from, now) : NULL;
     if (guest != NULL && peer_id != JUMP_MAP_NO_PEER_ID && owner != p
         && (owner == guest || (owner == NULL && guest->peer_id == JUMP_MAP_NO_PEER_ID)))
         return guest;
@@ -59,22 +60,24 @@ static struct jump_map_peer *whose(struct jump_map *map, struct jump_map_peer *p
     return p;
 }
 
-/* Until OpenVPN has sent a new session's first data packet, its number is known from the client's own packets only.
- * That is no proof, so it opens nothing; it is enough to keep such a packet from moving the instance from elsewhere. */
-static void note_claim(struct jump_map *map, const struct jump_map_peer *p, uint32_t peer_id)
-{
-    struct jump_map_claim *claim = &map->claims[peer_id % JUMP_MAP_CLAIMS];
-
-    claim->peer_id = peer_id;
-    claim->peer = jump_map_number(map, p);
-}
-
 static bool is_claimed(const struct jump_map *map, uint32_t peer_id)
 {
     const struct jump_map_claim *claim = &map->claims[peer_id % JUMP_MAP_CLAIMS];
     const struct jump_map_peer *p = &map->peers[claim->peer];
 
     return claim->peer_id == peer_id && p->used && p->host != 0 && p->peer_id == JUMP_MAP_NO_PEER_ID;
+}
+
+/* Until OpenVPN has sent a new session's first data packet, its number is known from the client's own packets only.
+ * That is no proof, so it opens nothing; it is enough to keep such a packet from moving the instance from elsewhere. */
+static void note_claim(struct jump_map *map, const struct jump_map_peer *p, uint32_t peer_id)
+{
+    struct jump_map_claim *claim = &map->claims[peer_id % JUMP_MAP_CLAIMS];
+
+    if (is_claimed(map, peer_id) && claim->peer != jump_map_number(map, p))
+        return; /* a living claim is not taken over by another's */
+    claim->peer_id = peer_id;
+    claim->peer = jump_map_number(map, p);
 }
 
 enum jump_map_in jump_map_inbound(struct jump_map *map, struct jump_path *shown, uint32_t *peer, const uint8_t *bytes,
@@ -88,6 +91,10 @@ enum jump_map_in jump_map_inbound(struct jump_map *map, struct jump_path *shown,
     if (bytes_len == 0)
         return JUMP_MAP_DELIVER;
     opcode = jump_map_opcode(bytes);
+    if (jump_map_is_alias(from)) { /* nobody's address: OpenVPN would take it for the peer that it stands for */
+        map->counters.foreign_data++;
+        return JUMP_MAP_DROP;
+    }
     if (opcode == JUMP_OVPN_ENVELOPE)
         return JUMP_MAP_CONTROL;
     if (map->in_use == 0) /* nobody has announced: everything is as in bare OpenVPN */
@@ -138,7 +145,7 @@ enum jump_map_in jump_map_inbound(struct jump_map *map, struct jump_path *shown,
     if (p == NULL)
         return JUMP_MAP_DELIVER; /* newcomers and peers without the plugin, float and all */
     /* OpenVPN would take it for p, whose binding is elsewhere. Only the start of a handshake can be a newcomer's. */
-    if (!is_hard_reset(opcode)) {
+    if (!is_hard_reset(opcode) || bytes_len < LEAST_RESET_BYTES) {
         if (p->fenced)
             map->counters.fenced++;
         else
@@ -181,6 +188,8 @@ enum jump_map_out jump_map_outbound(struct jump_map *map, struct jump_path *to, 
         return JUMP_MAP_DISCARD;
     }
     p->used_at = now;
+    if (jump_map_opcode(bytes) != JUMP_OVPN_HARD_RESET_SERVER_V2)
+        p->answered = true;
     peer_id = peer_id_in(bytes, bytes_len);
     if (peer_id != JUMP_MAP_NO_PEER_ID && peer_id != p->peer_id && p->host != 0)
         jump_map_learn_peer_id(map, p, peer_id);
@@ -189,7 +198,7 @@ enum jump_map_out jump_map_outbound(struct jump_map *map, struct jump_path *to, 
         return JUMP_MAP_SEND_TO;
     }
     if (!p->bound)
-        return JUMP_MAP_HOLD;
+        return p->host != 0 ? JUMP_MAP_HOLD : JUMP_MAP_DISCARD; /* a newcomer without a session has nothing to keep */
     *to = p->binding;
     return memcmp(&p->binding, shown, sizeof *shown) == 0 ? JUMP_MAP_SEND : JUMP_MAP_SEND_TO;
 }
@@ -227,6 +236,7 @@ int jump_map_open(struct jump_map *map, jump_host *host, const struct jump_path 
         jump_map_set_binding(map, p, shown);
     }
     /* A serial number above, the slot below: found again without a search, and never the same twice. */
+    map->newcomers--;
     p->host = *host = ++map->serial << 24 | jump_map_number(map, p);
     return 0;
 }

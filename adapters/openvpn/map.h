@@ -20,6 +20,8 @@
 #define JUMP_MAP_NO_PEER_ID UINT32_MAX
 #define JUMP_MAP_FORMER_PATH_FOR JUMP_MS(1000) /* protocol.md: max(2 RTT, 1 s) after a voluntary switch */
 #define JUMP_MAP_ALIAS_FOR JUMP_MS(900000)     /* an unused alias outlives every handshake window (600 s) */
+#define JUMP_MAP_STRAY_FOR JUMP_MS(60000)      /* one whose handshake OpenVPN has not taken up: a stray or forged reset */
+#define JUMP_MAP_GUEST_FOR JUMP_MS(10000)      /* a guest that is heard is not replaced by another reset */
 
 /** OpenVPN's opcodes: the upper five bits of a datagram's first byte. */
 enum jump_ovpn_opcode {
@@ -71,6 +73,7 @@ struct jump_map_peer {
     uint32_t guest, guest_of; /* JUMP_MAP_NO_PEER: none */
     uint8_t sid[JUMP_MAP_SID_BYTES];
     bool used, aliased, bound, fenced;
+    bool answered;            /* aliases: OpenVPN has an instance for it (its stateless answer is always a hard reset) */
     bool sent, received;      /* user data since the last activity report; the loop clears them */
 };
 

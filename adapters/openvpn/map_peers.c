@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define RECLAIM_LOOKS 64u
+
 static const struct jump_path *path_of(const void *owner, uint32_t peer, enum jump_address_kind kind)
 {
     const struct jump_map_peer *p = &((const struct jump_map *)owner)->peers[peer];
@@ -112,7 +114,9 @@ void jump_map_clear_binding(struct jump_map *map, struct jump_map_peer *p)
     p->bound = false;
     if (guest != NULL) { /* the address is the guest's alone now */
         jump_map_part(p, guest);
-        if (!guest->bound && !guest->fenced)
+        if (guest->host == 0 && !guest->answered)
+            jump_map_remove_peer(map, guest); /* nobody is behind it */
+        else if (!guest->bound && !guest->fenced)
             bind_here(map, guest, &guest->birth);
     }
 }
@@ -153,6 +157,8 @@ void jump_map_remove_peer(struct jump_map *map, struct jump_map_peer *p)
     clear_peer_id(map, p);
     jump_addresses_remove(&map->addresses, JUMP_ADDRESS_SHOWN, jump_map_number(map, p));
     map->hint = jump_map_number(map, p);
+    if (p->host == 0)
+        map->newcomers--;
     memset(p, 0, sizeof *p);
     map->in_use--;
 }
@@ -208,6 +214,7 @@ struct jump_map_peer *jump_map_new_peer(struct jump_map *map, const struct jump_
         return NULL;
     memset(p, 0, sizeof *p);
     map->in_use++;
+    map->newcomers++;
     p->used = true;
     p->peer_id = JUMP_MAP_NO_PEER_ID;
     p->guest = p->guest_of = JUMP_MAP_NO_PEER;
@@ -224,20 +231,29 @@ static bool is_mapped(const struct jump_path *path)
     return memcmp(path->ip, prefix, sizeof prefix) == 0;
 }
 
+/* Resets are not authenticated: what came of them goes again. A bounded look at each newcomer. */
+static void reclaim(struct jump_map *map, jump_time now)
+{
+    for (uint32_t i = 0; i < RECLAIM_LOOKS && map->high > 0; i++) {
+        struct jump_map_peer *p = &map->peers[map->reclaim % map->high];
+
+        map->reclaim = (map->reclaim + 1) % map->high;
+        if (p->used && p->host == 0 && now - p->used_at > (p->answered ? JUMP_MAP_ALIAS_FOR : JUMP_MAP_STRAY_FOR))
+            jump_map_remove_peer(map, p);
+    }
+}
+
 /* A newcomer on an address that OpenVPN takes for somebody else's. */
 struct jump_map_peer *jump_map_new_alias(struct jump_map *map, const struct jump_path *real, jump_time now)
 {
     struct jump_path alias = *real;
     struct jump_map_peer *p;
 
-    if (map->in_use == map->peers_len)
-        for (uint32_t at = 0; at < map->high; at++) {
-            p = &map->peers[at];
-            if (p->used && p->host == 0 && now - p->used_at > JUMP_MAP_ALIAS_FOR) {
-                jump_map_remove_peer(map, p);
-                break;
-            }
-        }
+    reclaim(map, now);
+    if (map->newcomers >= map->peers_len / 2) { /* sessions always have their half */
+        map->counters.alias_refused++;
+        return NULL;
+    }
     do {
         map->next_alias = map->next_alias % 0xfffffe + 1;
         if (is_mapped(real)) {
@@ -269,6 +285,8 @@ struct jump_map_peer *jump_map_new_guest(struct jump_map *map, struct jump_map_p
 {
     struct jump_map_peer *guest = p->guest == JUMP_MAP_NO_PEER ? NULL : &map->peers[p->guest];
 
+    if (guest != NULL && guest->host == 0 && guest->answered && now - guest->used_at < JUMP_MAP_GUEST_FOR)
+        return NULL; /* a forged reset must not cut a handshake short */
     if (guest != NULL && guest->host == 0)
         jump_map_remove_peer(map, guest); /* it began anew; whatever instance the old alias had is of no use */
     else if (guest != NULL)

@@ -22,6 +22,7 @@ struct jump_map {
     uint32_t peers_len, high; /* slots there are; slots ever used */
     uint32_t hint;            /* where to look for a free one */
     uint32_t in_use, next_alias;
+    uint32_t newcomers, reclaim; /* peers without a session; where to look for an old one next */
     uint32_t recent[2]; /* by SHOWN, BINDING: the peer that was found last */
     uint64_t serial;
     struct jump_map_claim claims[JUMP_MAP_CLAIMS]; /* by peer-id; a later one takes the place */

@@ -101,7 +101,7 @@ static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem 
         o->map = jump_map_init(o->map_memory, o->map_memory_len, sessions, key);
     if (o->map != NULL)
         o->hold = jump_hold_open(sessions * 2, JUMP_HOLD_PACKETS, JUMP_HOLD_POOL_BYTES);
-    o->store = jump_store_memory_open(sessions + JUMP_OVPN_LASTS > 1000000 ? 1000000 : sessions + JUMP_OVPN_LASTS);
+    o->store = jump_store_memory_open(sessions);
     if (o->facts.multihome)
         o->peer_pktinfo = calloc((size_t)sessions * 2, sizeof *o->peer_pktinfo);
     if (o->hold == NULL || o->store == NULL || (o->facts.multihome && o->peer_pktinfo == NULL)) {

@@ -245,6 +245,8 @@ void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
 
     if (uplink == NULL || uplink->via_link || o->link_fd < 0)
         return;
+    if (o->session_socket == 0 || jump_uplinks_socket(o) != o->session_socket)
+        return; /* OpenVPN has closed it: the number may be anything's by now */
     if (uplink->fd < 0)
         uplink->fd = open_socket(o, uplink);
     if (uplink->fd < 0 || dup3(uplink->fd, o->link_fd, O_CLOEXEC) < 0) {

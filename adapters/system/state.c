@@ -160,7 +160,8 @@ static bool folder_open(struct jump_state_folder *state, struct jump_problem *pr
     state->folder_fd = jump_file_folder(problem, state->path, 0700);
     if (state->folder_fd < 0)
         return false;
-    if (fstat(state->folder_fd, &status) != 0 || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    if (fstat(state->folder_fd, &status) != 0 || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0 ||
+        (status.st_uid != geteuid() && status.st_uid != 0)) {
         jump_problem_set(problem, "the state folder %s may be written by others than its owner: chmod 0700 it",
                          state->path);
         return false;

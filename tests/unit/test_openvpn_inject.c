@@ -30,6 +30,7 @@ static void begin(enum jump_role role, const char *config)
     arguments.role = role;
     strcpy(arguments.name, "work");
     strcpy(arguments.run_dir, "/run/jumping");
+    strcpy(arguments.state_dir, "/var/lib/jumping");
     jump_settings_facts_begin(&facts);
     jump_settings_facts_take_file(&facts, config, strlen(config));
     jump_settings_facts_finish(&facts);
@@ -70,7 +71,7 @@ static void test_openvpn_inject_server_gets_exactly_this(void)
     begin(JUMP_SERVER, "server 10.0.0.0 255.255.255.0\n");
     CU_ASSERT_TRUE(inject());
     CU_ASSERT_STRING_EQUAL(text, "keying-material-exporter EXPORTER-jumping 32\ndisable-dco\nhand-window 600\n"
-                                 "management \"/run/jumping/work.mgmt.sock\" unix\nmanagement-client-user root\n");
+                                 "management \"/var/lib/jumping/work.mgmt.sock\" unix\nmanagement-client-user root\n");
     CU_ASSERT_STRING_EQUAL(notes, "");
 }
 
@@ -101,10 +102,10 @@ static void test_openvpn_inject_an_option_that_does_not_fit_a_line_is_an_error(v
     CU_ASSERT_FALSE(inject());
     CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "IV_SSO"));
     begin(JUMP_SERVER, "");
-    memset(arguments.run_dir, 'x', 100);
-    arguments.run_dir[0] = '/';
+    memset(arguments.state_dir, 'x', 100);
+    arguments.state_dir[0] = '/';
     CU_ASSERT_FALSE(inject());
-    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "run_dir"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "state_dir"));
 }
 
 static void test_openvpn_inject_announcement_is_a_whole_word_of_the_list(void)

@@ -560,6 +560,7 @@ static void test_openvpn_map_guest_is_alone_when_the_session_leaves(void)
         move(host, 1, at(1, 1000), false);
         (void)control(JUMP_OVPN_HARD_RESET_CLIENT_V2, 2, at(1, 1000));
         struct jump_path alias = shown;
+        (void)out(JUMP_OVPN_CONTROL, 0, alias); /* OpenVPN has an instance for it */
         if (how == 0)
             move(host, 1, at(2, 2000), false);
         else if (how == 1)
@@ -663,6 +664,7 @@ static void test_openvpn_map_unused_aliases_are_taken_back_when_room_is_needed(v
     move(host, 1, at(2, 2000), false);
     CU_ASSERT_EQUAL(in(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0, at(1, 1000)), JUMP_MAP_DELIVER_AS);
     struct jump_path first = shown;
+    (void)out(JUMP_OVPN_CONTROL, 0, first);
     jump_map_close(map, host);
     host = session_at(at(3, 3000), 7);
     move(host, 1, at(4, 4000), false);
@@ -671,6 +673,49 @@ static void test_openvpn_map_unused_aliases_are_taken_back_when_room_is_needed(v
     CU_ASSERT_EQUAL(in_at(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0, at(3, 3000), T0 + JUMP_MAP_ALIAS_FOR + 1),
                     JUMP_MAP_DELIVER_AS);
     CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, first), JUMP_MAP_DISCARD);
+}
+
+static void test_openvpn_map_stray_resets_do_not_fill_the_table(void)
+{
+    begin();
+    for (uint32_t n = 0; n < 20 * SESSIONS; n++) { /* one account that comes and goes, with a stray reset each time */
+        jump_time now = T0 + n * JUMP_MS(500);
+        jump_host host = session_at(at(1, 1000), 7);
+
+        move(host, 1, at(1, 1000), false);
+        (void)in_at(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0, at(1, 1000), now);
+        jump_map_close(map, host);
+    }
+    for (uint8_t n = 10; n < 10 + 2 * SESSIONS - 1; n++) /* every place is a session's to have */
+        (void)session_at(at(n, 1000), n);
+}
+
+static void test_openvpn_map_newcomers_leave_the_sessions_their_half(void)
+{
+    jump_host hosts[SESSIONS];
+
+    begin();
+    for (uint8_t n = 0; n < SESSIONS; n++) {
+        hosts[n] = session_at(at(n, 1000), n);
+        move(hosts[n], 1, at(n, 2000), false);
+    }
+    for (uint32_t n = 0; n < 5 * SESSIONS; n++)
+        (void)in(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0, at((uint8_t)(n % SESSIONS), 1000));
+    CU_ASSERT_TRUE(jump_map_counters(map)->aliases <= SESSIONS);
+    for (uint8_t n = 0; n < SESSIONS; n++)
+        CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, n, at(n, 2000)), JUMP_MAP_DELIVER_AS);
+}
+
+static void test_openvpn_map_alias_addresses_are_nobodys_source(void)
+{
+    struct jump_path alias = at(1, 1000);
+
+    alias.ip[12] = 240;
+    begin();
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0, alias), JUMP_MAP_DROP);
+    (void)session_at(at(1, 1000), 7);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 9, alias), JUMP_MAP_DROP);
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 9, at(2, 1000)), JUMP_MAP_DELIVER); /* an ordinary float of a bare peer */
 }
 
 static void test_openvpn_map_client_holds_only_what_goes_to_its_sessions_server(void)
@@ -807,6 +852,9 @@ static void test_openvpn_map_sizes_out_of_range_are_refused(void)
     X(test_openvpn_map_two_sessions_never_have_one_address)                                     \
     X(test_openvpn_map_a27_full_table_refuses_and_harms_nobody)                                 \
     X(test_openvpn_map_unused_aliases_are_taken_back_when_room_is_needed)                       \
+    X(test_openvpn_map_stray_resets_do_not_fill_the_table) \
+    X(test_openvpn_map_newcomers_leave_the_sessions_their_half) \
+    X(test_openvpn_map_alias_addresses_are_nobodys_source) \
     X(test_openvpn_map_client_holds_only_what_goes_to_its_sessions_server)                      \
     X(test_openvpn_map_openvpns_own_ping_is_not_user_data)                                      \
     X(test_openvpn_map_short_data_packets_have_no_peer_id)                                      \
