@@ -34,6 +34,15 @@ class Stage:
         if not os.path.exists(self._policy):
             raise Fault(f'no policy {policy} in {tree}/usr/share/jumping/policy')
 
+    def policy_check(self, path):
+        """jumpctl policy check: (exit status, what it printed)."""
+        done = subprocess.run([self.jumpctl, 'policy', 'check', path], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout
+
+    def policy(self, profile=None):
+        """The path of an installed policy; default: the one of this run."""
+        return f'{os.path.dirname(self._policy)}/{profile}.ini' if profile else self._policy
+
     def attach(self, folder, role, name):
         """A new End for an OpenVPN of this role and name."""
         return End(self, folder, role, name)

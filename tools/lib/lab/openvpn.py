@@ -17,7 +17,12 @@ PORT = 1194
 TUNNEL_SERVER = '10.8.0.1'
 
 _UP = 'Initialization Sequence Completed'
-_COMMON = ['dev tun0', 'dev-type tun', 'proto udp4', 'persist-key', 'persist-tun', 'verb 4']
+_COMMON = ['dev tun0', 'dev-type tun', 'persist-key', 'persist-tun', 'verb 4']
+
+
+def plugin_lines(log):
+    """What the plugin said in a log, without OpenVPN's lines about it."""
+    return re.findall(r'\bPLUGIN jumping: (.*)', log)
 
 
 class Daemon:
@@ -29,10 +34,16 @@ class Daemon:
         self.namespace = namespace
         self.end = end  # the plugin's, or None
         self._log_name = f'{os.path.relpath(folder, run.folder)}-{name}.log'
-        self._config = f'{folder}/{name}.conf'
-        with open(self._config, 'w', encoding='utf-8') as file:
-            file.write('\n'.join([*lines, *([end.line] if end else []), '']))
+        self._folder = folder
+        self._lines = lines
+        self._config = self._write_config(name, end.line if end else None)
         self.process = None
+
+    def _write_config(self, name, plugin_line):
+        path = f'{self._folder}/{name}.conf'
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('\n'.join([*self._lines, *([plugin_line] if plugin_line else []), '']))
+        return path
 
     def start(self, timeout=20):
         lives = self.log().count(_UP)
@@ -40,6 +51,19 @@ class Daemon:
         wait_until(lambda: self.log().count(_UP) > lives or not self.process.running(), timeout, f'{self.name} is up')
         if not self.process.running():
             raise Fault(f'{self.name}: OpenVPN ended with status {self.process.status()}')
+
+    def attempt(self, name, plugin_line, timeout, through=()):
+        """
+        Start beside this one, under a name of its own, with another plugin line, to see whether it refuses.
+
+        through: a command that runs it. Returns (its exit status or None if it had to be killed, the plugin's lines).
+        """
+        words = [*through, 'openvpn', '--config', self._write_config(name, plugin_line)]
+        process = self._run.start(words, f'{name}.log', self.namespace)
+        status = process.wait(timeout)
+        if status is None:
+            process.kill()
+        return status, plugin_lines(process.log())
 
     def kill(self):
         """SIGKILL: no farewell to the peer, no state written."""
@@ -63,6 +87,10 @@ class Daemon:
     def restarts(self):
         return len(re.findall(r'SIGUSR1\[', self.log()))
 
+    def said(self):
+        """The plugin's own lines."""
+        return plugin_lines(self.log())
+
     def pushed(self):
         """The options of the newest PUSH_REPLY, those that differ between any two clients aside."""
         replies = re.findall(r"PUSH: Received control message: 'PUSH_REPLY,([^']*)'", self.log())
@@ -79,7 +107,7 @@ class Pair:
     """A network with one server and its clients. Several may be up at once, under different labels."""
 
     def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, client_lines=(),
-                 **network):
+                 proto='udp4', **network):
         """
         stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
         keepalive: None: "10 60" on the server, as is usual; "none": nowhere; else on both ends.
@@ -94,12 +122,12 @@ class Pair:
         server_lines = both or ([] if keepalive == 'none' else ['keepalive 10 60'])
         self.server = Daemon(
             run, 'server', self.network.server, self.folder,
-            [*_COMMON, f'local {SERVER}', f'port {PORT}', 'topology subnet', 'server 10.8.0.0 255.255.255.0',
-             'dh none', *self._authority.issue('server', 'serverAuth'), *server_lines],
+            [*_COMMON, f'proto {proto}', f'local {SERVER}', f'port {PORT}', 'topology subnet',
+             'server 10.8.0.0 255.255.255.0', 'dh none', *self._authority.issue('server', 'serverAuth'), *server_lines],
             stage.attach(self.folder, 'server', 'server') if stage and on_server else None)
         self.clients = [
             Daemon(run, f'client{i}', place.namespace, self.folder,
-                   ['client', *_COMMON, f'remote {SERVER} {PORT}', 'nobind', 'remote-cert-tls server',
+                   ['client', *_COMMON, f'proto {proto}', f'remote {SERVER} {PORT}', 'nobind', 'remote-cert-tls server',
                     *self._authority.issue(f'client{i}', 'clientAuth'), *both, *client_lines],
                    stage.attach(self.folder, 'client', f'client{i}') if stage and on_clients[i] else None)
             for i, place in enumerate(self.network.clients)]

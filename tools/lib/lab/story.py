@@ -109,6 +109,8 @@ class Watch:
             'id_before': old,
             'id_after': after[0]['session_id'] if after else None,
             'same': bool(after) and after[0]['session_id'] == old,
+            'binding_before': theirs.get('binding'),
+            'binding_after': after[1].get('binding') if after else None,
             'generation_before': theirs['generation'],
             'generation_after': after[1]['generation'] if after else None,
             'state_version_before': theirs['state_version'],

@@ -3,4 +3,5 @@
 
 Each module owns a few scenarios and what they expect; none knows another.
 """
-from . import smoke, moves, outages, captured, neighbours, throughput  # noqa: F401  (they register themselves)
+# They register themselves.
+from . import smoke, start, moves, outages, lossy, captured, neighbours, throughput  # noqa: F401

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """There is no path, or no server, for a while.
 
-Read next: captured.py.
+Read next: lossy.py.
 """
 from ..run import now_ns
 from ..story import expect_order, expect_survived, failed, pause, scenario

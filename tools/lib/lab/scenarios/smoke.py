@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The shortest scenario: up, traffic, the session is there, down.
 
-Run it first; if it fails, no other one can hold. Read next: moves.py.
+Run it first; if it fails, no other one can hold. Read next: start.py.
 """
 from ..openvpn import TUNNEL_SERVER
 from ..run import now_ns
