@@ -503,8 +503,11 @@ static int path_open(struct stat *status, struct jump_problem *problem, const st
     /* A FIFO opened for both has a reader always: us. So it can be opened, and no write raises SIGPIPE. A
      * character device may refuse to be read. */
     fd = openat(file->folder_fd, file->name, O_RDWR | O_CREAT | flags, 0600);
-    if (fd < 0 && errno == EACCES)
+    if (fd < 0 && errno == EACCES) {
         fd = openat(file->folder_fd, file->name, O_WRONLY | flags);
+        if (fd < 0 && errno == ENOENT)
+            errno = EACCES; /* what the first try said: the folder does not let us make it */
+    }
     if (fd < 0) {
         jump_problem_set(problem, "cannot open the audit file %s: %s", file->path,
                          errno == ELOOP ? "it is a symbolic link" : strerror(errno));

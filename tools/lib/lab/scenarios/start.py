@@ -54,7 +54,8 @@ def _mistakes(folder, bad_policy, bad_line):
         'relative-audit': ('client', {'audit': 'x.jsonl'}, (), ('audit', "'x.jsonl'", 'absolute')),
         # One missing folder is made; a path that is wrong further up is a mistake.
         'no-audit-folder': ('client', {'audit': f'{nowhere}/logs/x.jsonl'}, (), (f'{nowhere}/logs', 'No such file')),
-        'locked-audit-folder': ('client', {'audit': f'{locked}/x.jsonl'}, _NO_OVERRIDE, (f'{locked}/x.jsonl',)),
+        'locked-audit-folder': ('client', {'audit': f'{locked}/x.jsonl'}, _NO_OVERRIDE, (f'{locked}/x.jsonl',
+                                                                                         'Permission denied')),
         'locked-state-dir': ('client', {'state_dir': locked}, _NO_OVERRIDE, (f'{locked}/', 'Permission denied')),
         'locked-run-dir': ('client', {'run_dir': locked}, _NO_OVERRIDE, (f'{locked}/', 'Permission denied')),
         'server-as-client': ('server', {'role': 'client'}, (), ("'client'", "is a server's")),
