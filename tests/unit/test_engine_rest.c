@@ -626,7 +626,33 @@ static void test_R58_R59_a_tombstone_answers_until_it_is_overwritten_and_then_re
     story_end();
 }
 
+static void test_R53_after_a_denial_for_the_rate_the_way_that_the_server_still_has_is_tried(void)
+{
+    const uint8_t gone[] = { 2, 0 };
+    story_prepare(1);
+    w.server_config.policy.transport_lost_ttl_ms = 15000;
+    w.server_config.policy.recovery_window_ms = 8000;
+    w.server_config.policy.max_switches_per_min = 1;
+    story_attach();
+    world_candidates(&w, 0, 2, NULL);
+    world_run(&w, JUMP_MS(60000));
+    world_busy(&w, 0, JUMP_MS(5000));
+    w.clients[0].up[0] = false; /* the one switch of this minute: to the second way */
+    WAIT(S().generation == 2 && C().state == JUMP_ATTACHED, 5000);
+    w.clients[0].up[0] = true;
+    world_busy(&w, 0, JUMP_MS(5000));
+    world_candidates(&w, 0, 2, gone); /* its interface blinks; the first way is asked first, and denied */
+    world_run(&w, JUMP_MS(30));
+    world_candidates(&w, 0, 2, NULL);
+    WAIT(C().state == JUMP_ATTACHED, 3000);
+    CU_ASSERT_EQUAL(S().generation, 2); /* the server never lost the second way: no switch was needed */
+    CU_ASSERT_TRUE(world_count(&w, false, JUMP_EVENT_REATTACH_RESULT, REASON(SWITCH_RATE_LIMITED)) >= 1);
+    CU_ASSERT_TRUE(world_events_follow_table(&w));
+    story_end();
+}
+
 #define TESTS(X)                                                                                         \
+    X(test_R53_after_a_denial_for_the_rate_the_way_that_the_server_still_has_is_tried) \
     X(test_R10_R11_a_counter_is_never_used_twice_through_rebindings_rekeys_holes_and_the_end)            \
     X(test_R16_R17_R21_each_body_lists_the_epochs_held_and_a_rekey_is_told_at_once)                      \
     X(test_R19_two_epochs_with_one_fingerprint_are_both_tried)                                           \
