@@ -197,6 +197,14 @@ static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *
                   client->common_name, o->takeovers, o->takeovers >= 3 ? ": are its credentials used twice?" : "");
 }
 
+/* Only through the management socket: where it is the user's, or lost, OpenVPN's own timer has to end an instance. */
+static bool can_end_instances(const struct jump_ovpn *o)
+{
+    short events;
+
+    return o->management != NULL && jump_management_fd(o->management, &events) >= 0;
+}
+
 static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[],
                           struct openvpn_plugin_args_func_return *out)
 {
@@ -227,7 +235,7 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
             return OPENVPN_PLUGIN_FUNC_ERROR;
         }
     }
-    jump_inject_client_text(text, &o->facts, &o->policy);
+    jump_inject_client_text(text, !can_end_instances(o), &o->policy);
     if (!return_config(out, text)) {
         close_session(o, client);
         return OPENVPN_PLUGIN_FUNC_ERROR;

@@ -213,14 +213,13 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
     return true;
 }
 
-void jump_inject_client_text(char out[JUMP_INJECT_BYTES], const struct jump_settings_facts *facts,
-                             const struct jump_policy *policy)
+void jump_inject_client_text(char out[JUMP_INJECT_BYTES], bool host_ends_it, const struct jump_policy *policy)
 {
     struct text text = {.out = out};
 
     out[0] = '\0';
     /* The core's deadlines are the only ones for this client, on both ends. */
-    if (facts->management)
+    if (host_ends_it)
         option(&text, "ping-restart %u", (unsigned)((policy->transport_lost_ttl_ms + 999) / 1000) + 60);
     else
         option(&text, "ping-restart 0");

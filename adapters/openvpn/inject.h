@@ -43,9 +43,13 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
                       const struct jump_settings_arguments *arguments, const struct jump_settings_facts *facts,
                       const struct jump_policy *policy, const char *owner, jump_inject_note *note, void *context);
 
-/** What CLIENT_CONNECT_V2 returns for a client that announced itself. */
-void jump_inject_client_text(char out[JUMP_INJECT_BYTES], const struct jump_settings_facts *facts,
-                             const struct jump_policy *policy);
+/**
+ * What CLIENT_CONNECT_V2 returns for a client that announced itself.
+ *
+ * @param host_ends_it there is no management socket to end its instance by: OpenVPN's ping-restart has to, a minute
+ *                     after the session's own bound
+ */
+void jump_inject_client_text(char out[JUMP_INJECT_BYTES], bool host_ends_it, const struct jump_policy *policy);
 
 /** True if a comma list has the announcement. */
 bool jump_inject_announced(const char *iv_sso);
