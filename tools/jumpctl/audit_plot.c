@@ -243,7 +243,7 @@ static int write_picture(const struct plot *plot, const char *out_path)
     if (!good)
         return jumpctl_error("cannot write %s: %s", out_path, strerror(errno));
     if (!standard)
-        printf("%s: %zu session%s%s\n", out_path, plot->lanes_len, plot->lanes_len == 1 ? "" : "s",
+        printf("%s: %zu lane%s%s\n", out_path, plot->lanes_len, plot->lanes_len == 1 ? "" : "s",
                plot->left_out > 0 ? " (the first of more; --session draws one)" : "");
     return JUMPCTL_GOOD;
 }
