@@ -206,7 +206,7 @@ static void test_audit_verify_the_picture_is_drawn_and_is_xml(void)
     close_log();
     (void)snprintf(command, sizeof command, "audit plot %s -o %s", log_path(), scratch_path(&scratch, "x.svg"));
     CU_ASSERT_EQUAL(jumpctl(command), 0);
-    CU_ASSERT_TRUE(told("29 sessions"));
+    CU_ASSERT_TRUE(told("29 lanes"));
     (void)snprintf(command, sizeof command, "python3 -c 'import sys,xml.dom.minidom as m; m.parse(sys.argv[1])' %s",
                    scratch_path(&scratch, "x.svg"));
     CU_ASSERT_EQUAL(scratch_run(output, sizeof output, command), 0);
