@@ -49,6 +49,9 @@ def _arguments():
                          help='length of a black hole (default: 60)')
     openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
                          help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
+    openvpn.add_argument('--detached', action='store_true',
+                         help='daemon, user nobody, group nogroup in both config files, as a service runs')
+    openvpn.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
     openvpn.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
 
     checking = commands.add_parser('check', parents=[common], help='every scenario once, with the plugin, asserted')
@@ -61,7 +64,8 @@ def _arguments():
 def _run_once(entry, arguments):
     """One run of a scenario; on any trouble the logs' last lines go to stderr before they are removed."""
     options = Options(bare=arguments.bare, stage=os.path.abspath(arguments.stage), policy=arguments.policy,
-                      keepalive=arguments.keepalive, hole=arguments.hole)
+                      keepalive=arguments.keepalive, hole=arguments.hole, detached=arguments.detached,
+                      family=arguments.family)
     with Run(keep=arguments.keep) as run:
         try:
             result = entry.tell(Story(run, options))
@@ -72,7 +76,8 @@ def _run_once(entry, arguments):
         if result['failed']:
             _say_tails(run)
     return {'scenario': entry.name, 'bare': arguments.bare, 'policy': arguments.policy,
-            'keepalive': arguments.keepalive, 'hole_s': arguments.hole, **result}
+            'keepalive': arguments.keepalive, 'hole_s': arguments.hole, 'detached': arguments.detached,
+            'family': arguments.family, **result}
 
 
 def _say_tails(run):

@@ -43,15 +43,30 @@ class Stage:
         """The path of an installed policy; default: the one of this run."""
         return f'{os.path.dirname(self._policy)}/{profile}.ini' if profile else self._policy
 
-    def attach(self, folder, role, name):
-        """A new End for an OpenVPN of this role and name."""
-        return End(self, folder, role, name)
+    def attach(self, folder, role, name, changes=None):
+        """A new End for an OpenVPN of this role and name. changes: values of the policy that differ, by key."""
+        policy = self._policy
+        if changes:
+            policy = f'{folder}/policy.ini'
+            self._write_policy(policy, changes)
+        return End(self, folder, role, name, policy)
+
+    def _write_policy(self, path, changes):
+        """A copy of this run's policy with other values: {'transport_lost_ttl_ms': 15000}."""
+        with open(self._policy, encoding='utf-8') as file:
+            lines = file.read().splitlines()
+        for key, value in changes.items():
+            if not any(line.startswith(f'{key} =') for line in lines):
+                raise Fault(f'{self._policy} has no {key}')
+            lines = [f'{key} = {value}' if line.startswith(f'{key} =') else line for line in lines]
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write('\n'.join([*lines, '']))
 
 
 class End:
     """The plugin in one OpenVPN process."""
 
-    def __init__(self, stage, folder, role, name):
+    def __init__(self, stage, folder, role, name, policy):
         self._stage = stage
         self.name = name
         self.audit = f'{folder}/{name}.jsonl'
@@ -59,7 +74,7 @@ class End:
         state = f'{folder}/{name}.state'
         for path in (self._run_dir, state):
             os.makedirs(path, mode=0o700, exist_ok=True)
-        self.line = (f'plugin {stage.plugin} {role} policy={stage._policy} name={name} state_dir={state} '
+        self.line = (f'plugin {stage.plugin} {role} policy={policy} name={name} state_dir={state} '
                      f'run_dir={self._run_dir} audit={self.audit}')
         if len(self.line) > _LINE_CHARACTERS:
             raise Fault(f'longer than {_LINE_CHARACTERS} characters: {self.line}')

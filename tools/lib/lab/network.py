@@ -7,6 +7,8 @@ Knows nothing of OpenVPN: ports and packets are the caller's. Read next: openvpn
     client 0   up0 192.168.10.2 ---- lan00 router wan ---- wire (netdelay) ---- eth0 server
                up1 192.168.11.2 ---- lan01   203.0.113.1              203.0.113.2
     client 1   up0 192.168.20.2 ---- lan10
+
+The same with IPv6 where it is asked for: 2001:db8:10::2, ... and 2001:db8:ffff::1, ::2.
 """
 import contextlib
 import fcntl
@@ -18,6 +20,8 @@ from .run import Fault, command, now_ns, poll_until, wait_until
 
 SERVER = '203.0.113.2'
 ROUTER = '203.0.113.1'
+SERVER6 = '2001:db8:ffff::2'
+ROUTER6 = '2001:db8:ffff::1'
 _ROUTER_MAC = '02:00:00:00:00:01'
 _SERVER_MAC = '02:00:00:00:00:02'
 # The one port of the router's own address that is not dropped: the attacker of captured-packet.
@@ -37,6 +41,13 @@ def netdelay_program():
         command('cc', '-std=c11', '-O2', '-Wall', '-Wextra', '-o', fresh, _SOURCE)
         os.replace(fresh, program)  # another run may be doing the same
     return program
+
+
+_BITS = {4: 24, 6: 64}
+
+
+def _family(address):
+    return 6 if ':' in address else 4
 
 
 class Wire:
@@ -65,29 +76,41 @@ class Wire:
 
 
 class Client:
-    """Where one client is: its namespace, and the address of each uplink."""
+    """Where one client is: its namespace, and the addresses of each uplink."""
 
     def __init__(self, index, namespace, uplinks):
         self.index = index
         self.namespace = namespace
-        self.addresses = [f'192.168.{10 * (index + 1) + uplink}.2' for uplink in range(uplinks)]
+        self.subnets = [10 * (index + 1) + uplink for uplink in range(uplinks)]
         self.ports = 20000 + 2000 * index  # the first port of its NAT range
+
+    @property
+    def addresses(self):
+        return [f'192.168.{subnet}.2' for subnet in self.subnets]
+
+    @property
+    def addresses6(self):
+        return [f'2001:db8:{subnet}::2' for subnet in self.subnets]
 
 
 class Network:
-    def __init__(self, run, label, clients=1, uplinks=1, nat=True, delay_ms=10):
-        """delay_ms: each way; None: no wire, the fastest path there is."""
+    def __init__(self, run, label, clients=1, uplinks=1, nat=True, delay_ms=10, family=4):
+        """delay_ms: each way; None: no wire, the fastest path there is. family: 4, 6 or 'both'."""
         self.run = run
         self.label = label
         self._nat = nat
+        self._v4, self._v6 = family != 6, family != 4
         self._muted = set()
         self.router = self._namespace('router')
         self.server = self._namespace('server')
         self.wire = self._connect_server(delay_ms)
         self.clients = [self._add_client(index, uplinks) for index in range(clients)]
         self._write(self.router, 'net/ipv4/ip_forward', 1)
+        if self._v6:
+            self._write(self.router, 'net/ipv6/conf/all/forwarding', 1)
         if not nat:
-            self._ip(self.server, 'route add 192.168.0.0/16 via ' + ROUTER)
+            self._ip(self.server, *[f'route add 192.168.0.0/16 via {ROUTER}'] * self._v4,
+                     *[f'route add 2001:db8::/32 via {ROUTER6}'] * self._v6)
         self._load_rules()
 
     # What can be done to it. Each returns the instant from which on it holds.
@@ -97,22 +120,48 @@ class Network:
         client.ports += 500 if client.ports % 1000 < 500 else -500
         self._load_rules()
         # Packets follow the old mapping for as long as its entry lives, whatever the rules say.
-        self._in(self.router, 'conntrack', '-D', '-p', 'udp', '-s', client.addresses[0])
+        for family, sources in (*[('ipv4', client.addresses)] * self._v4, *[('ipv6', client.addresses6)] * self._v6):
+            for source in sources:
+                # Status 1 says that there was none: an uplink may be unused.
+                self._in(self.router, 'conntrack', '-D', '-f', family, '-p', 'udp', '-s', source, check=False)
         return now_ns()
 
-    def change_address(self, client):
+    def change_address(self, client, uplink=0):
         """The client moves to another subnet on the same link, as from one Wi-Fi to the next."""
-        old = client.addresses[0]
-        prefix, third, _ = old.rsplit('.', 2)
-        new = f'{prefix}.{int(third) + (5 if int(third) % 10 < 5 else -5)}'
-        self._ip(client.namespace, f'addr del {old}/24 dev up0', f'addr add {new}.2/24 dev up0',
-                 f'route replace default via {new}.1')
-        client.addresses[0] = f'{new}.2'
+        old = client.subnets[uplink]
+        new = client.subnets[uplink] = old + (5 if old % 10 < 5 else -5)
+        self._ip(client.namespace, *(f'addr del {address} dev up{uplink}' for address, _ in self._places(old)),
+                 *self._place(new, uplink, 'replace'))
         return now_ns()
 
     def uplink_down(self, client, uplink=0):
         """The link goes and its routes with it; the default route of the next uplink takes over."""
         self._ip(client.namespace, f'link set up{uplink} down')
+        return now_ns()
+
+    def uplink_up(self, client, uplink=0):
+        """What went by uplink_down, lose_address or lose_gateway is back."""
+        self._ip(client.namespace, f'link set up{uplink} up', *self._place(client.subnets[uplink], uplink, 'replace'))
+        return now_ns()
+
+    def lose_address(self, client, uplink=0, only=None):
+        """The uplink's addresses go, as when a lease ends; only: 4 or 6, of this family."""
+        self._ip(client.namespace, *(f'addr del {address} dev up{uplink}' for address, gateway
+                                     in self._places(client.subnets[uplink]) if only in (None, _family(gateway))))
+        return now_ns()
+
+    def lose_gateway(self, client, uplink=0, only=None):
+        """The uplink's default routes go; link and addresses stay. only: 4 or 6, of this family."""
+        self._ip(client.namespace, *(f'-{_family(gateway)} route del default via {gateway} dev up{uplink}' for _, gateway
+                                     in self._places(client.subnets[uplink]) if only in (None, _family(gateway))))
+        return now_ns()
+
+    def silence_uplink(self, client, uplink=0, on=True):
+        """Nothing passes through this uplink any more, and nobody says so. on=False: it is back."""
+        lan = f'lan{client.index}{uplink}'
+        rules = {f'iifname "{lan}" drop', f'oifname "{lan}" drop'}
+        self._muted = self._muted | rules if on else self._muted - rules
+        self._load_rules()
         return now_ns()
 
     def hole(self, on):
@@ -140,9 +189,14 @@ class Network:
             fcntl.flock(lock, fcntl.LOCK_EX)
             command('ip', 'netns', 'add', name)
         self.run.defer(self._remove_namespace, name)
-        # IPv6 would make a silent client's kernel talk: router solicitations, multicast reports.
+        # IPv6 makes a silent client's kernel talk: router solicitations, multicast reports. So it is there
+        # only where it is asked for, and a tun has no address that the kernel makes itself.
         for which in ('all', 'default'):
-            self._write(name, f'net/ipv6/conf/{which}/disable_ipv6', 1)
+            if self._v6:
+                for key, value in (('addr_gen_mode', 1), ('accept_ra', 0), ('accept_dad', 0)):
+                    self._write(name, f'net/ipv6/conf/{which}/{key}', value)
+            else:
+                self._write(name, f'net/ipv6/conf/{which}/disable_ipv6', 1)
         self._ip(name, 'link set lo up')
         return name
 
@@ -164,47 +218,64 @@ class Network:
             wire = Wire(self.run, self.label, between, 'near', 'far', [f'delay={delay_ms}'])
         # Fixed neighbours: a hole is far away in the world, and must not take ARP with it here. Both ends
         # would queue packets for it meanwhile, and wait up to a second for it when the path is back.
-        self._ip(self.router, f'link set wan address {_ROUTER_MAC}', f'addr add {ROUTER}/24 dev wan',
-                 f'neigh replace {SERVER} lladdr {_SERVER_MAC} dev wan nud permanent')
-        self._ip(self.server, f'link set eth0 address {_SERVER_MAC}', f'addr add {SERVER}/24 dev eth0',
-                 f'neigh replace {ROUTER} lladdr {_ROUTER_MAC} dev eth0 nud permanent')
+        for namespace, device, mac, own, peer_mac, peer in (
+                (self.router, 'wan', _ROUTER_MAC, (ROUTER, ROUTER6), _SERVER_MAC, (SERVER, SERVER6)),
+                (self.server, 'eth0', _SERVER_MAC, (SERVER, SERVER6), _ROUTER_MAC, (ROUTER, ROUTER6))):
+            lines = [f'link set {device} address {mac}']
+            for wanted, bits, mine, theirs in ((self._v4, 24, own[0], peer[0]), (self._v6, 64, own[1], peer[1])):
+                lines += [f'addr add {mine}/{bits} dev {device}',
+                          f'neigh replace {theirs} lladdr {peer_mac} dev {device} nud permanent'] if wanted else []
+            self._ip(namespace, *lines)
         return wire
 
     def _add_client(self, index, uplinks):
         client = Client(index, self._namespace(f'client{index}'), uplinks)
-        for uplink, address in enumerate(client.addresses):
-            prefix, third, _ = address.rsplit('.', 2)
+        for uplink, subnet in enumerate(client.subnets):
             lan = f'lan{index}{uplink}'
             self._veth(self.router, lan, client.namespace, f'up{uplink}')
             # The second address is the gateway of the subnet that change_address moves to.
-            self._ip(self.router, f'addr add {prefix}.{third}.1/24 dev {lan}',
-                     f'addr add {prefix}.{int(third) + 5}.1/24 dev {lan}')
-            self._ip(client.namespace, f'addr add {address}/24 dev up{uplink}',
-                     f'route add default via {prefix}.{third}.1 metric {100 * uplink}')
+            self._ip(self.router, *(f'addr add {gateway}/{_BITS[_family(gateway)]} dev {lan}'
+                                    for each in (subnet, subnet + 5) for _, gateway in self._places(each)))
+            self._ip(client.namespace, *self._place(subnet, uplink, 'add'))
         return client
 
+    def _places(self, subnet):
+        """(address with its bits, gateway) of a client's end of a subnet, for each family in use."""
+        return [*[(f'192.168.{subnet}.2/24', f'192.168.{subnet}.1')] * self._v4,
+                *[(f'2001:db8:{subnet}::2/64', f'2001:db8:{subnet}::1')] * self._v6]
+
+    def _place(self, subnet, uplink, verb):
+        return [line for address, gateway in self._places(subnet) for line in (
+            f'addr {verb} {address} dev up{uplink}',
+            f'route {verb} default via {gateway} dev up{uplink} metric {100 * (uplink + 1)}')]
+
     def _veth(self, namespace, device, peer_namespace, peer):
-        self._ip(namespace, f'link add {device} type veth peer name {peer} netns {peer_namespace}',
-                 f'link set {device} up')
-        self._ip(peer_namespace, f'link set {peer} up')
+        self._ip(namespace, f'link add {device} type veth peer name {peer} netns {peer_namespace}')
+        for where, end in ((namespace, device), (peer_namespace, peer)):
+            # Neighbours are not found again without a link-local address; a tun does not need one.
+            self._ip(where, *[f'link set {end} addrgenmode eui64'] * self._v6, f'link set {end} up')
 
     def _load_rules(self):
         """The router's whole rule set at once: nft takes all of it or nothing, and says so."""
-        masquerade = [f'ip saddr 192.168.{10 * (c.index + 1)}.0-192.168.{10 * (c.index + 1) + 9}.255 oifname "wan" '
-                      f'meta l4proto {{ tcp, udp }} masquerade to :{c.ports}-{c.ports + 499}'
-                      for c in self.clients] + ['oifname "wan" masquerade'] if self._nat else []
-        # Without a mapping the router itself is addressed. A NAT is silent then; a kernel with no
-        # socket there would answer port unreachable and wake the server.
-        own = [f'iifname "wan" udp dport {ATTACKER_PORT} accept', 'iifname "wan" meta l4proto { tcp, udp } drop']
-        chains = (('postrouting', 'nat', 100, masquerade), ('input', 'filter', 0, own),
-                  ('forward', 'filter', 0, sorted(self._muted)))
-        text = ['table ip lab', 'delete table ip lab', 'table ip lab {']
-        for name, kind, priority, rules in chains:
-            text += [f'chain {name} {{ type {kind} hook {name} priority {priority};', *rules, '}']
-        self._in(self.router, 'nft', '-f', '-', stdin='\n'.join([*text, '}', '']))
+        text = []
+        for family, wanted, source in (('ip', self._v4, '192.168.{0}.0-192.168.{1}.255'),
+                                       ('ip6', self._v6, '2001:db8:{0}::-2001:db8:{1}:ffff:ffff:ffff:ffff:ffff')):
+            masquerade = [f'{family} saddr {source.format(10 * (c.index + 1), 10 * (c.index + 1) + 9)} oifname "wan" '
+                          f'meta l4proto {{ tcp, udp }} masquerade to :{c.ports}-{c.ports + 499}'
+                          for c in self.clients] + ['oifname "wan" masquerade'] if self._nat else []
+            # Without a mapping the router itself is addressed. A NAT is silent then; a kernel with no
+            # socket there would answer port unreachable and wake the server.
+            own = [f'iifname "wan" udp dport {ATTACKER_PORT} accept', 'iifname "wan" meta l4proto { tcp, udp } drop']
+            chains = (('postrouting', 'nat', 100, masquerade), ('input', 'filter', 0, own),
+                      ('forward', 'filter', 0, sorted(self._muted)))
+            table = [f'table {family} lab', f'delete table {family} lab', f'table {family} lab {{']
+            for name, kind, priority, rules in chains:
+                table += [f'chain {name} {{ type {kind} hook {name} priority {priority};', *rules, '}']
+            text += [*table, '}'] if wanted else []
+        self._in(self.router, 'nft', '-f', '-', stdin='\n'.join([*text, '']))
 
-    def _in(self, namespace, *words, stdin=None):
-        return command('ip', 'netns', 'exec', namespace, *words, stdin=stdin)
+    def _in(self, namespace, *words, **options):
+        return command('ip', 'netns', 'exec', namespace, *words, **options)
 
     def _write(self, namespace, key, value):
         self._in(namespace, 'sh', '-c', f'echo {value} > /proc/sys/{key}')

@@ -9,14 +9,17 @@ import os
 import re
 import signal
 
-from .network import SERVER, Network
+from .network import SERVER, SERVER6, Network
 from .pki import Authority
 from .run import Fault, command, poll_until, wait_until
 
 PORT = 1194
 TUNNEL_SERVER = '10.8.0.1'
+_PROTO = {4: 'udp4', 6: 'udp6', 'both': 'udp6'}
 
 _UP = 'Initialization Sequence Completed'
+# What Debian's service unit and its sample configuration make of a process, with a log we can read.
+_DETACHED = ['daemon', 'user nobody', 'group nogroup']
 _COMMON = ['dev tun0', 'dev-type tun', 'persist-key', 'persist-tun', 'verb 4']
 
 
@@ -28,14 +31,17 @@ def plugin_lines(log):
 class Daemon:
     """One OpenVPN, startable more than once: all its lives write one log."""
 
-    def __init__(self, run, name, namespace, folder, lines, end=None):
+    def __init__(self, run, name, namespace, folder, lines, end=None, detached=False):
+        """detached: with `daemon`, as an unprivileged user, as a service would run it."""
         self._run = run
         self.name = name
         self.namespace = namespace
         self.end = end  # the plugin's, or None
         self._log_name = f'{os.path.relpath(folder, run.folder)}-{name}.log'
         self._folder = folder
-        self._lines = lines
+        self._pid_file = f'{folder}/{name}.pid' if detached else None
+        self._lines = [*lines, *([*_DETACHED, f'log-append {run.folder}/{self._log_name}', f'writepid {self._pid_file}']
+                                 if detached else [])]
         self._config = self._write_config(name, end.line if end else None)
         self.process = None
 
@@ -45,12 +51,24 @@ class Daemon:
             file.write('\n'.join([*self._lines, *([plugin_line] if plugin_line else []), '']))
         return path
 
+    def launch(self):
+        """Start it and do not wait for it to be up."""
+        words = ['openvpn', '--config', self._config]
+        if self._pid_file:
+            self.process = self._run.start_daemon(words, self._log_name, self._pid_file, self.namespace)
+        else:
+            self.process = self._run.start(words, self._log_name, self.namespace)
+
     def start(self, timeout=20):
-        lives = self.log().count(_UP)
-        self.process = self._run.start(['openvpn', '--config', self._config], self._log_name, self.namespace)
-        wait_until(lambda: self.log().count(_UP) > lives or not self.process.running(), timeout, f'{self.name} is up')
+        lives = self.lives()
+        self.launch()
+        wait_until(lambda: self.lives() > lives or not self.process.running(), timeout, f'{self.name} is up')
         if not self.process.running():
             raise Fault(f'{self.name}: OpenVPN ended with status {self.process.status()}')
+
+    def lives(self):
+        """How often it has come up: connected, tunnel and all."""
+        return self.log().count(_UP)
 
     def attempt(self, name, plugin_line, timeout, through=()):
         """
@@ -106,30 +124,37 @@ class Daemon:
 class Pair:
     """A network with one server and its clients. Several may be up at once, under different labels."""
 
-    def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, client_lines=(),
-                 proto='udp4', **network):
+    def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, server_lines=(),
+                 client_lines=(), remote=None, proto=None, detached=False, policy=None, family=4, **network):
         """
         stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
         keepalive: None: "10 60" on the server, as is usual; "none": nowhere; else on both ends.
+        client_lines: for every client. remote: lines in the place of the one `remote`. family: see Network; with
+        'both' the server listens on one socket for both, and the clients go by IPv4. policy: see Stage.attach.
+        detached: see Daemon.
         """
         self.run = run
         self.label = label
-        self.network = Network(run, label, clients=len(on_clients), **network)
+        self.network = Network(run, label, clients=len(on_clients), family=family, **network)
         self.folder = f'{run.folder}/{label}'
         os.makedirs(self.folder, mode=0o700)
         self._authority = Authority(f'{self.folder}/pki')
         both = [f'keepalive {keepalive}'] if keepalive not in (None, 'none') else []
-        server_lines = both or ([] if keepalive == 'none' else ['keepalive 10 60'])
+        keep = both or ([] if keepalive == 'none' else ['keepalive 10 60'])
+        listen = [f'proto {proto or _PROTO[family]}'] + {4: [f'local {SERVER}'], 6: [f'local {SERVER6}']}.get(family, [])
         self.server = Daemon(
             run, 'server', self.network.server, self.folder,
-            [*_COMMON, f'proto {proto}', f'local {SERVER}', f'port {PORT}', 'topology subnet',
-             'server 10.8.0.0 255.255.255.0', 'dh none', *self._authority.issue('server', 'serverAuth'), *server_lines],
-            stage.attach(self.folder, 'server', 'server') if stage and on_server else None)
+            [*_COMMON, *listen, f'port {PORT}', 'topology subnet', 'server 10.8.0.0 255.255.255.0', 'dh none',
+             *self._authority.issue('server', 'serverAuth'), *keep, *server_lines],
+            stage.attach(self.folder, 'server', 'server', policy) if stage and on_server else None, detached)
+        call = [f'proto {proto or _PROTO[4 if family == "both" else family]}',
+                *(remote or [f'remote {SERVER6 if family == 6 else SERVER} {PORT}'])]
         self.clients = [
             Daemon(run, f'client{i}', place.namespace, self.folder,
-                   ['client', *_COMMON, f'proto {proto}', f'remote {SERVER} {PORT}', 'nobind', 'remote-cert-tls server',
+                   ['client', *_COMMON, *call, 'nobind', 'remote-cert-tls server',
                     *self._authority.issue(f'client{i}', 'clientAuth'), *both, *client_lines],
-                   stage.attach(self.folder, 'client', f'client{i}') if stage and on_clients[i] else None)
+                   stage.attach(self.folder, 'client', f'client{i}', policy) if stage and on_clients[i] else None,
+                   detached)
             for i, place in enumerate(self.network.clients)]
 
     def start(self):

@@ -5,6 +5,7 @@ Owns the temporary folder, every process started for the run and the list of thi
 Knows nothing of networks or OpenVPN. Read next: network.py.
 """
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -104,6 +105,52 @@ class Process:
             return file.read()
 
 
+class DaemonProcess(Process):
+    """A process that left its starter and went on in the background; known by the id it wrote to a file."""
+
+    def __init__(self, words, log_path, folder, pid_file):
+        _adopt_orphans()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(pid_file)
+        super().__init__(words, log_path, folder)
+        if self.wait_starter(10) != 0:
+            raise Fault(f'{" ".join(words)}: it did not go into the background (status {self._child.poll()})')
+        wait_until(lambda: os.path.exists(pid_file) and os.path.getsize(pid_file) > 0, 5, f'{pid_file} is written')
+        with open(pid_file, encoding='ascii') as file:
+            self.pid = int(file.read())
+        self._status = None
+
+    def wait_starter(self, timeout):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._child.wait(timeout)
+        os.killpg(self._child.pid, signal.SIGKILL)
+        return None
+
+    def running(self):
+        return self.status() is None
+
+    def status(self):
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+        return self._status
+
+    def signal(self, number):
+        if self.running():  # ours to wait for, so its id cannot be another's by now
+            os.kill(self.pid, number)
+
+    def wait(self, timeout):
+        poll_until(lambda: not self.running(), timeout)
+        return self.status()
+
+
+def _adopt_orphans():
+    """From now on a process whose starter ends becomes our child (prctl(2), PR_SET_CHILD_SUBREAPER)."""
+    if ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) != 0:
+        raise Fault(f'prctl: {os.strerror(ctypes.get_errno())}')
+
+
 class Run:
     """A context manager: whatever was started or deferred is gone when it ends, however it ends."""
 
@@ -137,8 +184,14 @@ class Run:
 
     def start(self, words, log_name, namespace=None):
         """Start a process that lives until it is stopped or the run ends; ip netns exec keeps its pid."""
-        prefix = ['ip', 'netns', 'exec', namespace] if namespace else []
-        process = Process([*prefix, *words], f'{self.folder}/{log_name}', self.folder)
+        return self._started(Process, _inside(namespace, words), f'{self.folder}/{log_name}', self.folder)
+
+    def start_daemon(self, words, log_name, pid_file, namespace=None):
+        """As start, for a program that goes into the background and writes its id to a file."""
+        return self._started(DaemonProcess, _inside(namespace, words), f'{self.folder}/{log_name}', self.folder, pid_file)
+
+    def _started(self, kind, *arguments):
+        process = kind(*arguments)
         self._processes.append(process)
         return process
 
@@ -172,6 +225,10 @@ class Run:
                 say(f'kept: {self.folder}')
             else:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _inside(namespace, words):
+    return [*(['ip', 'netns', 'exec', namespace] if namespace else []), *words]
 
 
 @contextlib.contextmanager

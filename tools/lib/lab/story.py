@@ -24,6 +24,8 @@ class Options:
     policy: str = 'mobile'
     keepalive: str | None = None
     hole: float = 60.0
+    detached: bool = False
+    family: int = 4
 
 
 @dataclasses.dataclass
@@ -55,7 +57,9 @@ class Story:
     def pair(self, label='p', bare=False, **arguments):
         """A pair that is up and, with the plugin at both ends, ATTACHED."""
         say(f'  {label}: starting OpenVPN{"" if self.stage and not bare else ", bare"}')
-        pair = Pair(self.run, label, None if bare else self.stage, keepalive=self.options.keepalive, **arguments)
+        arguments = {'keepalive': self.options.keepalive, 'detached': self.options.detached,
+                     'family': self.options.family} | arguments
+        pair = Pair(self.run, label, None if bare else self.stage, **arguments)
         pair.start()
         return pair
 
