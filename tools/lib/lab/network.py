@@ -152,7 +152,7 @@ class Network:
 
     def lose_gateway(self, client, uplink=0, only=None):
         """The uplink's default routes go; link and addresses stay. only: 4 or 6, of this family."""
-        self._ip(client.namespace, *(f'-{_family(gateway)} route del default via {gateway} dev up{uplink}' for _, gateway
+        self._ip(client.namespace, *(f'route del default via {gateway} dev up{uplink}' for _, gateway
                                      in self._places(client.subnets[uplink]) if only in (None, _family(gateway))))
         return now_ns()
 
