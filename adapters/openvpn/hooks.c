@@ -7,6 +7,7 @@
  */
 #include "hooks.h"
 
+#include <errno.h>
 #include <net/if.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -279,6 +280,47 @@ static int server_call(struct jump_ovpn *o, const struct openvpn_plugin_args_fun
 
 /* Client */
 
+/*
+ * The tunnel is kept while a new connection is made (persist-tun), its routes with it; but the route around it to the
+ * server has gone with the network it led through. The handshake would be sent into the tunnel it is to revive, for ever:
+ * OpenVPN's new socket is bound to a network of ours instead, as a socket that the core chose would be.
+ */
+static void stay_outside(struct jump_ovpn *o)
+{
+    char bound[IF_NAMESIZE] = "";
+    socklen_t bound_len = sizeof bound - 1;
+    struct jump_uplink *way = NULL;
+    struct jump_path source;
+    unsigned ifindex;
+
+    if (o->own_tun == 0 || o->link_fd < 0 || jump_netlink_source(o->netlink, &source, &ifindex, &o->server, 0) != 0
+        || ifindex != o->own_tun)
+        return;
+    if (getsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, bound, &bound_len) != 0)
+        bound[0] = '\0';
+    for (size_t i = 0; i < JUMP_MAX_CANDIDATES; i++)
+        if (o->uplinks[i].id != 0 && o->uplinks[i].name[0] != '\0'
+            && (way == NULL || strcmp(o->uplinks[i].name, bound) == 0))
+            way = &o->uplinks[i];
+    if (way == NULL)
+        return; /* no network at all */
+    if (strcmp(way->name, bound) == 0) {
+        ; /* done for an earlier try */
+    } else if (setsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, way->name, (socklen_t)strlen(way->name)) != 0) {
+        jump_ovpn_log(o, JUMP_LOG_WARNING, "the route to the server leads into the tunnel, and the socket cannot leave through %s: %s",
+                      way->name, strerror(errno));
+        return;
+    } else {
+        jump_ovpn_log(o, JUMP_LOG_INFO, "the route to the server leads into the tunnel: connecting through %s", way->name);
+    }
+    if (way->fd >= 0)
+        close(way->fd);
+    way->fd = -1;
+    for (size_t i = 0; i < JUMP_MAX_CANDIDATES; i++)
+        o->uplinks[i].via_link = &o->uplinks[i] == way;
+    o->link_device = way->ifindex;
+}
+
 void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
 {
     bool again = o->reset_sent && memcmp(&o->server, server, sizeof *server) == 0;
@@ -299,6 +341,7 @@ void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
     o->reset_sent = true;
     if (!again)
         jump_uplinks_begin(o);
+    stay_outside(o);
 }
 
 static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[])

@@ -100,7 +100,26 @@ static void __attribute__((format(printf, 3, 4))) tell(jump_inject_note *note, v
     va_start(arguments, format);
     (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    note(context, line);
+    note(context, JUMP_LOG_WARNING, line);
+}
+
+/*
+ * The end of a session is a SIGUSR1 to our own process. OpenVPN would close the tun with it and take the routes back, and
+ * until the new connection is up the user's packets would leave in the clear. Kept, they wait in the tun or are dropped.
+ */
+static void keep_tunnel(struct text *text, const struct jump_settings_facts *facts, jump_inject_note *note,
+                        void *context)
+{
+    if (!facts->persist_tun)
+        option(text, "persist-tun");
+    if (!facts->persist_key)
+        option(text, "persist-key");
+    if (!facts->persist_tun || !facts->persist_key)
+        note(context, JUMP_LOG_INFO, facts->persist_tun   ? "persist-key is added: a new connection must not need to read the keys again"
+                                     : facts->persist_key ? "persist-tun is added: nothing leaves outside of the tunnel while a new connection is made"
+                                                          : "persist-tun and persist-key are added: nothing leaves outside of the tunnel while a new connection is made");
+    if (!facts->persist_tun && facts->remote_name)
+        tell(note, context, "remote is a name, and the tunnel is now kept while a new connection is made: the name must be found without it (hosts file, or a DNS server that no route into the tunnel covers)");
 }
 
 static void client_options(struct text *text, const struct jump_settings_facts *facts, const struct jump_policy *policy,
@@ -115,6 +134,8 @@ static void client_options(struct text *text, const struct jump_settings_facts *
         option(text, "setenv IV_SSO \"%s," JUMP_INJECT_ANNOUNCEMENT "\"", facts->iv_sso);
     else
         option(text, "setenv IV_SSO " JUMP_INJECT_ANNOUNCEMENT);
+
+    keep_tunnel(text, facts, note, context);
 
     /* A longer hand-window must not cost a dead first remote 120 s. */
     if (facts->connect_timeout < 0)
@@ -146,6 +167,11 @@ static void server_options(struct text *text, const char *management, const stru
         if (owner != NULL) /* OpenVPN makes the socket 0777 */
             option(text, "management-client-user %s", owner);
     }
+
+    if (facts->drops_privilege && !facts->persist_key)
+        tell(note, context, "user without persist-key: this server's restart (SIGUSR1) may not read its keys");
+    if (facts->drops_privilege && !facts->persist_tun)
+        tell(note, context, "user without persist-tun: this server's restart (SIGUSR1) may not open the tun");
 
     /* A long TTL wants a longer life of keys, else every hole of an hour meets a rekey. */
     if (policy->transport_lost_ttl_ms > 300000) {
@@ -202,10 +228,6 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
     else
         server_options(&text, management, facts, policy, owner, note, context);
 
-    if (facts->drops_privilege && !facts->persist_key)
-        tell(note, context, "user without persist-key: a new connection after the end of a session may not read its keys");
-    if (facts->drops_privilege && !facts->persist_tun)
-        tell(note, context, "user without persist-tun: a new connection after the end of a session may not open the tun");
     if (text.full) {
         jump_problem_set(problem, "an injected option does not fit an option line (setenv IV_SSO or run_dir too long)");
         return false;

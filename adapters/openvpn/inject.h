@@ -19,8 +19,8 @@
 #define JUMP_INJECT_REKEY_MARGIN_MS 60000u    /* a rekey's own time, and the server's tighter policy */
 #define JUMP_INJECT_MAX_HAND_WINDOW_S 600     /* unauthenticated handshakes live as long */
 
-/** One line for the log at start. */
-typedef void jump_inject_note(void *context, const char *text);
+/** One line for the log at start: a warning where something cannot be had, an information where it is added. */
+typedef void jump_inject_note(void *context, enum jump_log_level level, const char *text);
 
 enum jump_inject_verdict {
     JUMP_INJECT_POSSIBLE,

@@ -7,6 +7,7 @@
  */
 #include "settings.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,8 +162,17 @@ static void take_number(long *out, const char *text)
 
 static void include(struct jump_settings_facts *facts, const char *path, unsigned depth);
 
+static bool is_number_address(const char *text)
+{
+    struct in6_addr address;
+
+    return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1;
+}
+
 static void take_line(struct jump_settings_facts *facts, const struct line *line, bool in_block, unsigned depth)
 {
+    if (is(line, "remote", 2) && !is_number_address(line->words[1]))
+        facts->remote_name = true;
     if (is(line, "config", 2))
         include(facts, line->words[1], depth + 1);
     else if (is(line, "proto", 2) && in_block)

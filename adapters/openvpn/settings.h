@@ -46,6 +46,7 @@ struct jump_settings_facts {
     bool udp, tcp;                     /* some connection may use it */
     bool proto_tcp, inherits_proto;    /* the last `proto` outside of blocks; some remote has none of its own */
     bool explicit_proto;               /* some remote has */
+    bool remote_name;                  /* some remote is a name, not an address */
     bool server_mode;                  /* `server`, `server-bridge` or `mode server` */
     bool static_key;                   /* `secret`: no TLS, nothing to derive a session from */
     bool management, multihome, connection_blocks, block_connect_timeout, dco_disabled, persist_key, persist_tun,

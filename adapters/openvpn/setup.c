@@ -146,9 +146,9 @@ static bool open_sockets(struct jump_ovpn *o, struct jump_problem *problem)
     return true;
 }
 
-static void note(void *context, const char *text)
+static void note(void *context, enum jump_log_level level, const char *text)
 {
-    jump_ovpn_log(context, JUMP_LOG_WARNING, "%s", text);
+    jump_ovpn_log(context, level, "%s", text);
 }
 
 static bool inject(struct jump_ovpn *o, struct openvpn_plugin_args_open_return *out, struct jump_problem *problem)

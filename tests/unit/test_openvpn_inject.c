@@ -13,9 +13,11 @@ static struct jump_policy policy;
 static struct jump_problem problem;
 static char text[JUMP_INJECT_BYTES], notes[8192];
 
-static void keep_note(void *context, const char *line)
+static void keep_note(void *context, enum jump_log_level level, const char *line)
 {
     (void)context;
+    if (level == JUMP_LOG_INFO)
+        strcat(notes, "info: ");
     strncat(notes, line, sizeof notes - strlen(notes) - 2);
     strcat(notes, "\n");
 }
@@ -59,11 +61,29 @@ static bool says(const char *word)
 
 static void test_openvpn_inject_client_gets_exactly_this(void)
 {
-    begin(JUMP_CLIENT, "client\nremote a 1194\n");
+    begin(JUMP_CLIENT, "client\nremote 192.0.2.1 1194\npersist-tun\npersist-key\n");
     CU_ASSERT_TRUE(inject());
     CU_ASSERT_STRING_EQUAL(text, "keying-material-exporter EXPORTER-jumping 32\ndisable-dco\nhand-window 600\n"
                                  "setenv IV_SSO jumping1\nconnect-timeout 60\nreneg-sec 3240\n");
     CU_ASSERT_STRING_EQUAL(notes, "");
+}
+
+static void test_openvpn_inject_a_clients_tunnel_is_kept_while_it_connects_anew(void)
+{
+    begin(JUMP_CLIENT, "client\nremote 192.0.2.1 1194\nremote 2001:db8::1\n");
+    CU_ASSERT_TRUE(inject());
+    CU_ASSERT_TRUE(has("persist-tun") && has("persist-key"));
+    CU_ASSERT_TRUE(strncmp(notes, "info: persist-tun and persist-key are added", 43) == 0 && !says("a name"));
+    begin(JUMP_CLIENT, "client\nremote vpn.example.org\npersist-key\n");
+    CU_ASSERT_TRUE(inject());
+    CU_ASSERT_TRUE(has("persist-tun") && !has("persist-key"));
+    CU_ASSERT_TRUE(says("persist-tun is added") && says("remote is a name")); /* found through a dead tunnel: never */
+    begin(JUMP_CLIENT, "client\nremote vpn.example.org\npersist-tun\n");
+    CU_ASSERT_TRUE(inject());
+    CU_ASSERT_TRUE(!has("persist-tun") && has("persist-key") && !says("remote is a name")); /* as it was before us */
+    begin(JUMP_SERVER, "server 10.0.0.0 255.255.255.0\n"); /* its tun goes with its own restarts only */
+    CU_ASSERT_TRUE(inject());
+    CU_ASSERT_PTR_NULL(strstr(text, "persist"));
 }
 
 static void test_openvpn_inject_server_gets_exactly_this(void)
@@ -215,6 +235,7 @@ static void test_openvpn_inject_an_announced_clients_timers_become_the_cores(voi
 
 #define TESTS(X)                                                                             \
     X(test_openvpn_inject_client_gets_exactly_this)                                          \
+    X(test_openvpn_inject_a_clients_tunnel_is_kept_while_it_connects_anew)                   \
     X(test_openvpn_inject_server_gets_exactly_this)                                          \
     X(test_openvpn_inject_no_ping_restart_or_keepalive_for_the_whole_process)                \
     X(test_openvpn_inject_the_users_iv_sso_list_is_kept)                                     \
