@@ -69,8 +69,8 @@ static void request(struct jump_engine *e, struct jump_session *s)
         .protocol = to->proto,
     };
     uint8_t key = jump_engine_newest_key(s);
-    if (s->epochs.held == 2 && s->mode == JUMP_MODE_RECOVERING_UNBOUND && (c->requests / e->candidate_count & 1))
-        key ^= 1; /* two rekeys close together may have left us no other epoch in common */
+    if (key == 1 && s->mode == JUMP_MODE_RECOVERING_UNBOUND && (c->requests / e->candidate_count & 1))
+        key = 0; /* the server listed the candidate once, but may hold another one by now */
     c->requests++;
     c->request_sent_at = e->now;
     jump_engine_send(e, s, JUMP_MSG_REATTACH_REQUEST, &body, JUMP_REQUEST_BYTES, to, key);
@@ -180,7 +180,7 @@ int jump_client_open(struct jump_engine *e, const struct jump_input *in)
     s->birth_path = in->path;
     c->send_at = c->unanswered_since = c->recovery_due = JUMP_NEVER;
     c->outstanding_from = 1;
-    jump_engine_take_epoch(s, in->secret, e->now);
+    jump_engine_first_epoch(s, in->secret, e->now);
     struct jump_candidate_part *known = jump_prober_candidate(e, in->path.transport);
     if (!known || memcmp(&known->candidate.path, &in->path, sizeof in->path) != 0) { /* another server, or the first */
         memset(&e->candidates[0], 0, sizeof e->candidates[0]);

@@ -208,16 +208,34 @@ void jump_engine_release(struct jump_engine *e, struct jump_session *s)
     jump_table_free(&e->table, s);
 }
 
-void jump_engine_take_epoch(struct jump_session *s, const uint8_t *secret, jump_time now)
+void jump_engine_first_epoch(struct jump_session *s, const uint8_t *secret, jump_time now)
 {
+    jump_keys_epoch(&s->epochs.keys[0], &s->id, secret);
+    s->epochs.made_at[0] = now;
+    s->epochs.held = 1;
+}
+
+/* A new candidate replaces one that the peer has not listed. One that it has listed may be all that it still holds, so it
+ * stays, and the host's newer epoch is refused: both sides then always have one in common (docs/decisions/0012). */
+bool jump_engine_take_epoch(struct jump_engine *e, struct jump_session *s, const uint8_t *secret)
+{
+    struct jump_epochs *epochs = &s->epochs;
     struct jump_keys keys;
     jump_keys_epoch(&keys, &s->id, secret);
-    uint8_t at = s->epochs.held == 0 ? 0 : 1; /* a new candidate replaces an unconfirmed one */
-    s->epochs.keys[at] = keys;
-    s->epochs.made_at[at] = now;
-    s->epochs.held = (uint8_t)(at + 1);
-    s->epochs.peer_has_new = false;
+    bool confirmed = jump_keys_equal(keys.c2s, epochs->keys[0].c2s, sizeof keys.c2s);
+    bool candidate = epochs->held == 2 && jump_keys_equal(keys.c2s, epochs->keys[1].c2s, sizeof keys.c2s);
+    bool refused = !confirmed && !candidate && epochs->held == 2 && epochs->peer_has_new;
+    if (!confirmed && !candidate && !refused) {
+        epochs->keys[1] = keys;
+        epochs->made_at[1] = e->now;
+        epochs->held = 2;
+        epochs->peer_has_new = false;
+        candidate = true;
+    } else if (refused) {
+        jump_audit_reason(e, s, JUMP_EVENT_REKEY_DENIED, JUMP_REASON_RATE_LIMITED);
+    }
     jump_keys_wipe(&keys, sizeof keys);
+    return candidate;
 }
 
 /* An authenticated message tells which epochs the peer holds; one under the candidate confirms it. */
@@ -226,6 +244,9 @@ void jump_engine_keys_seen(struct jump_engine *e, struct jump_session *s, const 
     struct jump_epochs *epochs = &s->epochs;
     if (epochs->held != 2)
         return;
+    bool newest = m->header.counter > epochs->heard;
+    if (newest)
+        epochs->heard = m->header.counter;
     if (m->key == 1) {
         jump_keys_wipe(&epochs->keys[0], sizeof epochs->keys[0]);
         epochs->keys[0] = epochs->keys[1];
@@ -234,12 +255,21 @@ void jump_engine_keys_seen(struct jump_engine *e, struct jump_session *s, const 
         epochs->held = 1;
         epochs->peer_has_new = false;
         jump_audit_reason(e, s, JUMP_EVENT_KEY_ROTATED, JUMP_REASON_KEY_ROTATED);
-        if (e->config.role == JUMP_SERVER)
+        if (e->config.role == JUMP_SERVER && epochs->of_twin)
             jump_server_drop_twin(e, s); /* the handshake was a rekey, not a new session */
-    } else { /* both ways: the peer may have replaced the candidate by one that we do not hold */
-        epochs->peer_has_new = m->body.keys[0] == epochs->keys[1].fingerprint ||
-                               m->body.keys[1] == epochs->keys[1].fingerprint;
+        epochs->of_twin = false;
+    } else if (newest) { /* both ways: the peer may have replaced the candidate by one that we do not hold */
+        bool first = m->body.keys[0] == epochs->keys[1].fingerprint;
+        bool second = m->body.keys[1] == epochs->keys[1].fingerprint;
+        bool same = epochs->keys[0].fingerprint == epochs->keys[1].fingerprint; /* then it must stand there twice */
+        epochs->peer_has_new = same ? first && second : first || second;
     }
+}
+
+/* A refused message confirms nothing, so its answer must not make the peer wipe the key that is the last one we share. */
+uint8_t jump_engine_refusal_key(const struct jump_session *s, const struct jump_message *m)
+{
+    return s->epochs.peer_has_new ? m->key : 0;
 }
 
 /* --- the one mutation function ------------------------------------------------------------------------------ */
@@ -579,7 +609,9 @@ static int on_session(struct jump_engine *e, const struct jump_input *in)
         break;
     case JUMP_IN_EPOCH: {
         int result = !client && in->maybe_new ? jump_server_maybe_new(e, s, in) : 0;
-        jump_engine_take_epoch(s, in->secret, e->now);
+        bool candidate = jump_engine_take_epoch(e, s, in->secret);
+        if (candidate || in->maybe_new)
+            s->epochs.of_twin = candidate && in->maybe_new;
         if (client)
             jump_client_epoch(e, s);
         if (result != 0) {

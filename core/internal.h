@@ -122,7 +122,11 @@ int jump_engine_open(struct jump_engine *e, struct jump_session *s, struct jump_
 void jump_engine_keys_seen(struct jump_engine *e, struct jump_session *s, const struct jump_message *m);
 /** Give the slot back; its send counter is remembered as a floor. */
 void jump_engine_release(struct jump_engine *e, struct jump_session *s);
-void jump_engine_take_epoch(struct jump_session *s, const uint8_t *secret, jump_time now);
+void jump_engine_first_epoch(struct jump_session *s, const uint8_t *secret, jump_time now);
+/** The host rekeyed. @return true: this secret's epoch is the candidate now; false: refused (docs/decisions/0012) or old */
+bool jump_engine_take_epoch(struct jump_engine *e, struct jump_session *s, const uint8_t *secret);
+/** The key for the answer to a message that is refused. */
+uint8_t jump_engine_refusal_key(const struct jump_session *s, const struct jump_message *m);
 
 /* audit.c: events as records; the returned record is filled with what every event has */
 struct jump_event *jump_audit_emit(struct jump_engine *e, const struct jump_session *s, enum jump_event_kind kind);

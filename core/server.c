@@ -29,11 +29,11 @@ static bool same_path(const struct jump_path *a, const struct jump_path *b)
 }
 
 static void reply(struct jump_engine *e, struct jump_session *s, uint8_t type, struct jump_body *body,
-                  const struct jump_message *m)
+                  const struct jump_message *m, uint8_t key)
 {
     body->state_version = s->version;
     body->generation = s->generation;
-    jump_engine_send(e, s, type, body, jump_wire_length(type), &m->from, m->key);
+    jump_engine_send(e, s, type, body, jump_wire_length(type), &m->from, key);
 }
 
 /* --- BIRTH -------------------------------------------------------------------------------------------------- */
@@ -69,7 +69,7 @@ static struct jump_session *add_session(struct jump_engine *e, const struct jump
     s->birth_due = e->now + JUMP_MS(s->policy.birth_window_ms);
     part(s)->fenced_at = part(s)->store_retry_at = JUMP_NEVER;
     part(s)->latent = latent;
-    jump_engine_take_epoch(s, in->secret, e->now);
+    jump_engine_first_epoch(s, in->secret, e->now);
     send_offer(e, s);
     jump_engine_arm(e, s);
     return s;
@@ -460,7 +460,7 @@ static int deny(struct jump_engine *e, struct jump_session *s, const struct jump
         event->attempt = m->body.attempt;
         event->retry_after_ms = retry_after_ms;
     }
-    reply(e, s, JUMP_MSG_REATTACH_DENY, &body, m);
+    reply(e, s, JUMP_MSG_REATTACH_DENY, &body, m, jump_engine_refusal_key(s, m));
     return JUMP_ERR_REFUSED;
 }
 
@@ -469,12 +469,12 @@ static uint64_t challenge_bucket(const struct jump_engine *e, const struct jump_
     return e->now / JUMP_MS(s->policy.reattach_proof_max_age_ms);
 }
 
-static void challenge(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
+static void challenge(struct jump_engine *e, struct jump_session *s, const struct jump_message *m, uint8_t key)
 {
     struct jump_body body = { .attempt = m->body.attempt };
     jump_seal_challenge(body.challenge, e->challenge_key, &s->id, m->body.attempt, &m->from, challenge_bucket(e, s));
     observed(&body, &m->from);
-    reply(e, s, JUMP_MSG_REATTACH_CHALLENGE, &body, m);
+    reply(e, s, JUMP_MSG_REATTACH_CHALLENGE, &body, m, key);
 }
 
 static bool challenge_fits(const struct jump_engine *e, const struct jump_session *s, const struct jump_message *m)
@@ -550,7 +550,7 @@ static int on_reattach(struct jump_engine *e, struct jump_session *s, const stru
     /* 9: REQUEST ends here; a PROOF must come from where its challenge went */
     note_race(e, s, m);
     if (!proof || !challenge_fits(e, s, m)) {
-        challenge(e, s, m);
+        challenge(e, s, m, proof ? jump_engine_refusal_key(s, m) : m->key);
         return proof ? JUMP_ERR_REFUSED : 0;
     }
     /* 10 is a cluster's; 11: one compare-and-set */
@@ -564,7 +564,7 @@ static void probe_ack(struct jump_engine *e, struct jump_session *s, const struc
 {
     struct jump_body body = { .seq = m->body.seq, .sent_at = m->body.sent_at, .received = part(s)->received,
                               .bound = bound, .state = (uint8_t)jump_mode_state((enum jump_mode)s->mode) };
-    reply(e, s, JUMP_MSG_PROBE_ACK, &body, m);
+    reply(e, s, JUMP_MSG_PROBE_ACK, &body, m, m->key);
 }
 
 /* Stable again, or volatile? The server judges what it hears as the client judges what comes back. */
@@ -605,7 +605,7 @@ static int on_probe(struct jump_engine *e, struct jump_session *s, const struct 
     if (!jump_session_bound(s) || !same_path(&m->from, &s->binding) || p->fenced_at != JUMP_NEVER) {
         struct jump_body body = { .seq = m->body.seq };
         *enter = false; /* a racer's copy must not use up the real one's place (A41) */
-        reply(e, s, JUMP_MSG_PATH_UNBOUND, &body, m);
+        reply(e, s, JUMP_MSG_PATH_UNBOUND, &body, m, jump_engine_refusal_key(s, m));
         return JUMP_ERR_REFUSED;
     }
     if (m->body.generation != s->generation) { /* kept back from an earlier binding: no sign of life of this one */
@@ -634,7 +634,7 @@ static int on_probe(struct jump_engine *e, struct jump_session *s, const struct 
 static int on_terminate(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
 {
     struct jump_body body = { .reason = m->body.reason };
-    reply(e, s, JUMP_MSG_TERMINATE_ACK, &body, m);
+    reply(e, s, JUMP_MSG_TERMINATE_ACK, &body, m, m->key);
     jump_engine_end(e, s, JUMP_EV_TERMINATE, JUMP_REASON_PEER_TERMINATED);
     return 0;
 }

@@ -19,8 +19,10 @@
 struct jump_epochs {
     struct jump_keys keys[2];
     jump_time made_at[2];
+    uint64_t heard;     /* the newest of the peer's messages that told which epochs it holds, by its counter */
     uint8_t held;       /* 1 or 2 */
-    bool peer_has_new;  /* the peer listed the candidate's fingerprint: it may be used */
+    bool peer_has_new;  /* the peer listed the candidate's fingerprint: it may be used, and is not replaced */
+    bool of_twin;       /* the undecided twin was made of the candidate's secret */
 };
 
 /** Why a store write is out. */

@@ -192,24 +192,126 @@ static void test_keys_a_candidate_that_the_peer_has_replaced_does_not_make_the_s
     }
 }
 
-static void test_keys_a_rotation_that_the_client_did_not_hear_of_is_healed_after_the_next_rekey(void)
+/* Is there a key that both hold? Without one the session would wait for its bounds. */
+static bool one_in_common(void)
+{
+    const struct jump_epochs *a = &peek_server(&w, 0)->epochs, *b = &peek_client(&w, 0)->epochs;
+    for (unsigned i = 0; i < a->held; i++)
+        for (unsigned j = 0; j < b->held; j++)
+            if (memcmp(a->keys[i].c2s, b->keys[j].c2s, sizeof a->keys[i].c2s) == 0)
+                return true;
+    return false;
+}
+
+static void test_keys_a_rekey_while_the_one_before_is_half_confirmed_is_denied_on_that_side(void)
+{
+    for (unsigned who = 0; who < 2; who++) {
+        story_begin(1);
+        world_rekey_server(&w, 0, second, false);
+        world_rekey_client(&w, 0, second, false);
+        WAIT(peek_client(&w, 0)->epochs.peer_has_new, 1000);
+        w.drop_down = ~0u; /* the server takes the second epoch and wipes the first; the client does not hear of it */
+        WAIT(peek_server(&w, 0)->epochs.held == 1, 3000);
+        CU_ASSERT_EQUAL(peek_client(&w, 0)->epochs.held, 2);
+        world_rekey_client(&w, 0, third, false); /* and its host rekeys again, alone or with the server's */
+        if (who)
+            world_rekey_server(&w, 0, third, false);
+        CU_ASSERT_TRUE(one_in_common());
+        const struct jump_event *denied = story_last(false, JUMP_EVENT_REKEY_DENIED);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(denied);
+        CU_ASSERT_EQUAL(denied->reason, REASON(RATE_LIMITED));
+        CU_ASSERT_EQUAL(world_count(&w, true, JUMP_EVENT_REKEY_DENIED, REASON(NONE)), 0);
+        world_run(&w, JUMP_MS(2000));
+        w.drop_down = 0;
+        WAIT(C().state == JUMP_ATTACHED && S().bound && peek_client(&w, 0)->epochs.held == 1, 10000);
+        static const uint8_t fourth[JUMP_SECRET_BYTES] = { 4 };
+        world_rekey_client(&w, 0, fourth, false);
+        world_rekey_server(&w, 0, fourth, false);
+        world_busy(&w, 0, JUMP_MS(3000));
+        both_on(fourth);
+        story_end();
+    }
+}
+
+static void test_keys_the_same_secret_once_more_is_no_rekey(void)
 {
     story_begin(1);
     world_rekey_server(&w, 0, second, false);
+    world_rekey_server(&w, 0, second, false);
     world_rekey_client(&w, 0, second, false);
-    WAIT(peek_client(&w, 0)->epochs.peer_has_new, 1000);
-    w.drop_down = ~0u;
-    WAIT(peek_server(&w, 0)->epochs.held == 1, 3000);
-    CU_ASSERT_EQUAL(peek_client(&w, 0)->epochs.held, 2);
-    world_rekey_server(&w, 0, third, false);
-    world_rekey_client(&w, 0, third, false);
-    world_run(&w, JUMP_MS(2000));
-    w.drop_down = 0;
-    WAIT(C().state == JUMP_ATTACHED && S().bound, 10000);
-    world_busy(&w, 0, JUMP_MS(5000));
-    CU_ASSERT_EQUAL(peek_server(&w, 0)->epochs.held, 1);
-    CU_ASSERT_EQUAL(peek_client(&w, 0)->epochs.held, 1);
+    world_busy(&w, 0, JUMP_MS(3000));
+    both_on(second);
+    world_rekey_client(&w, 0, second, false);
+    world_rekey_server(&w, 0, second, false);
+    both_on(second);
+    CU_ASSERT_EQUAL(world_count(&w, true, JUMP_EVENT_REKEY_DENIED, REASON(NONE)), 0);
     story_end();
+}
+
+/* Rekeys every few hundred milliseconds that finish on both sides, on one, or on each with its own secret, while messages
+ * are lost, late and doubled and the path comes and goes. */
+static void trouble(struct world *world, struct world_flight *flight)
+{
+    struct world_flight copy = *flight;
+    if (runner_random(&coin) % 4 == 0)
+        flight->used = false;
+    if (runner_random(&coin) % 3 == 0)
+        flight->at += JUMP_MS(runner_random(&coin) % 1500);
+    if (runner_random(&coin) % 8 == 0) {
+        copy.at += JUMP_MS(runner_random(&coin) % 3000);
+        world_fly(world, &copy);
+    }
+}
+
+static void rekey_somehow(uint64_t number)
+{
+    uint8_t secret[JUMP_SECRET_BYTES] = { 9, (uint8_t)(number >> 8), (uint8_t)number };
+    uint64_t how = runner_random(&coin) % 6;
+    if (how != 0)
+        world_rekey_client(&w, 0, secret, false);
+    world_run(&w, JUMP_MS(runner_random(&coin) % 300));
+    secret[3] = how == 5;
+    if (how != 1)
+        world_rekey_server(&w, 0, secret, runner_random(&coin) % 2);
+}
+
+static void test_keys_both_sides_always_hold_one_epoch_in_common(void)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        unsigned without = 0;
+        story_prepare(1);
+        POLICY(max_switches_per_min, 120);
+        w.server_config.policy.max_switches_per_min = 120;
+        story_attach();
+        coin = seed;
+        w.on_flight = trouble;
+        for (uint64_t number = 1; number <= 150; number++) {
+            rekey_somehow(number);
+            world_busy(&w, 0, JUMP_MS(runner_random(&coin) % 700));
+            if (runner_random(&coin) % 8 == 0)
+                w.clients[0].up[0] = !w.clients[0].up[0];
+            if (runner_random(&coin) % 8 == 0)
+                world_rebind(&w, 0, 0);
+            if (!peek_client(&w, 0) || !peek_server(&w, 0)) {
+                without = 1000;
+                break;
+            }
+            without += !one_in_common();
+        }
+        CU_ASSERT_EQUAL(without, 0);
+        w.on_flight = NULL;
+        w.clients[0].up[0] = true;
+        if (without == 0) {
+            world_busy(&w, 0, JUMP_MS(70000)); /* the rate's minute */
+            world_rekey_client(&w, 0, second, false);
+            world_rekey_server(&w, 0, second, false);
+            world_busy(&w, 0, JUMP_MS(3000));
+            both_on(second);
+            CU_ASSERT_TRUE(C().state == JUMP_ATTACHED && S().state == JUMP_ATTACHED);
+        }
+        w.event_count = 0;
+        world_free(&w);
+    }
 }
 
 static struct world_flight old_messages[400];
@@ -419,7 +521,9 @@ static void test_keys_a_twin_that_finds_the_table_full_leaves_the_old_session_wi
     X(test_keys_a_rekey_survives_the_loss_of_any_messages)                                          \
     X(test_keys_a_rekey_during_a_hole_is_used_by_the_reattach_that_ends_it)                         \
     X(test_keys_a_reattach_works_while_only_one_side_holds_the_new_epoch)                           \
-    X(test_keys_a_rotation_that_the_client_did_not_hear_of_is_healed_after_the_next_rekey)          \
+    X(test_keys_a_rekey_while_the_one_before_is_half_confirmed_is_denied_on_that_side)              \
+    X(test_keys_the_same_secret_once_more_is_no_rekey)                                              \
+    X(test_keys_both_sides_always_hold_one_epoch_in_common)                                         \
     X(test_keys_a_candidate_that_the_peer_has_replaced_does_not_make_the_session_deaf)              \
     X(test_keys_messages_of_a_wiped_epoch_are_refused_and_windows_survive_the_rekey)                \
     X(test_keys_a_message_under_a_key_that_was_never_announced_is_refused)                          \

@@ -3,7 +3,8 @@
  * A randomised soak: 200 seeds, each a few simulated minutes of two clients under loss, holes, rebindings, restarts,
  * duplicates, reordering, corruption, replays from strange addresses, a slow store, rekeys. After every step all
  * invariants are looked at and every event is followed through the table; at the end the faults stop, and
- * everybody must be attached again. The failing seed is printed; run it alone with SOAK_SEED=<n>.
+ * everybody must be attached again. The failing seed is printed; run it alone with SOAK_SEED=<n>, or more seeds with
+ * SOAK_SEEDS=<n>.
  */
 #include <stdlib.h>
 
@@ -319,13 +320,13 @@ static void run_seed(uint64_t seed)
 
 static void test_soak_no_invariant_breaks_and_everybody_comes_back_whatever_happens(void)
 {
-    const char *one = getenv("SOAK_SEED");
+    const char *one = getenv("SOAK_SEED"), *many = getenv("SOAK_SEEDS");
+    uint64_t first = one ? strtoull(one, NULL, 10) : 1;
+    uint64_t last = one ? first : many ? strtoull(many, NULL, 10) : SEEDS;
     unsigned failed = 0;
-    for (uint64_t seed = one ? strtoull(one, NULL, 10) : 1; seed <= SEEDS; seed++) {
+    for (uint64_t seed = first; seed <= last; seed++) {
         run_seed(seed);
         failed += failure != NULL;
-        if (one)
-            break;
     }
     CU_ASSERT_EQUAL(failed, 0);
 }
