@@ -28,7 +28,7 @@ unit_tests = \
 	tests/unit/test_engine_store \
 	tests/unit/test_engine_keys \
 	tests/unit/test_engine_withheld \
-	tests/unit/test_engine_rest tests/unit/test_engine_cookies \
+	tests/unit/test_engine_rest tests/unit/test_engine_cookies tests/unit/test_engine_weather \
 	tests/unit/test_engine_soak \
 	tests/unit/test_scenarios
 
@@ -149,6 +149,10 @@ EXTRA_DIST += tests/unit/sent.h
 tests_unit_test_engine_cookies_SOURCES = tests/unit/test_engine_cookies.c
 tests_unit_test_engine_cookies_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_cookies_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_weather_SOURCES = tests/unit/test_engine_weather.c
+tests_unit_test_engine_weather_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_weather_LDADD = $(engine_ldadd)
 
 tests_unit_test_engine_soak_SOURCES = tests/unit/test_engine_soak.c
 tests_unit_test_engine_soak_CPPFLAGS = $(engine_cppflags)
