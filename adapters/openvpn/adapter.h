@@ -116,6 +116,8 @@ struct jump_ovpn {
     bool server_known, reset_sent;
     struct jump_uplink uplinks[JUMP_MAX_CANDIDATES];
     uint8_t last_transport;
+    jump_time networks_at; /* when the networks were looked at last for the system's news */
+    bool networks_wait;    /* news came since */
     unsigned own_tun, link_device; /* interface numbers; 0: none */
     ino_t session_socket;          /* OpenVPN's socket when the session was made */
     jump_time session_made_at, restart_at;
@@ -149,6 +151,9 @@ jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn);
 /** Our own descriptors for OpenVPN's poll, at most JUMP_OVPN_OWN_FDS. */
 size_t jump_ovpn_fds(struct jump_ovpn *ovpn, struct pollfd *out);
 void jump_ovpn_serve(struct jump_ovpn *ovpn, const struct pollfd *fds, size_t fds_len);
+
+/** Client: the system says that its networks changed: look at once, but at most every 100 ms however much it says. */
+void jump_ovpn_networks_changed(struct jump_ovpn *ovpn);
 
 /** User data passed: for the core's idea of a busy session. */
 void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool sent);

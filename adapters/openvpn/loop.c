@@ -18,6 +18,7 @@
 
 #define ACTIVITY_EVERY JUMP_MS(100)
 #define FLUSH_EVERY JUMP_MS(1)
+#define NETWORKS_EVERY JUMP_MS(100) /* a look costs a few questions to the kernel for each interface */
 #define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
 #define RESTART_WAIT_MAX 6       /* 2^6 s */
 #define FLUSH_PACKETS 16 /* a millisecond: 180 Mbit/s of full packets, and no burst that a socket's buffer would drop */
@@ -286,8 +287,20 @@ void jump_ovpn_flush(struct jump_ovpn *ovpn)
     ovpn->flush_at = ovpn->now + FLUSH_EVERY;
 }
 
+/* A host where containers come and go has such news without an end. What waits is not lost: the look takes all. */
+void jump_ovpn_networks_changed(struct jump_ovpn *ovpn)
+{
+    ovpn->networks_wait = ovpn->networks_at != 0 && ovpn->now - ovpn->networks_at < NETWORKS_EVERY;
+    if (ovpn->networks_wait)
+        return;
+    ovpn->networks_at = ovpn->now;
+    jump_uplinks_update(ovpn, false);
+}
+
 void jump_ovpn_run(struct jump_ovpn *ovpn)
 {
+    if (ovpn->networks_wait)
+        jump_ovpn_networks_changed(ovpn);
     if (jump_engine_deadline(ovpn->engine) <= ovpn->now) {
         struct jump_input in = {.kind = JUMP_IN_TICK};
 
@@ -329,6 +342,8 @@ jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
         at = earlier(at, ovpn->flush_at);
     if (ovpn->activity_waits)
         at = earlier(at, ovpn->activity_at + ACTIVITY_EVERY);
+    if (ovpn->networks_wait)
+        at = earlier(at, ovpn->networks_at + NETWORKS_EVERY);
     if (ovpn->audit != NULL)
         at = earlier(at, jump_audit_file_deadline(ovpn->audit));
     if (ovpn->control != NULL)
@@ -372,7 +387,7 @@ void jump_ovpn_serve(struct jump_ovpn *ovpn, const struct pollfd *fds, size_t fd
             bool overrun;
 
             if (jump_netlink_drain(ovpn->netlink, changes, sizeof changes / sizeof changes[0], &changes_len, &overrun))
-                jump_uplinks_update(ovpn, false);
+                jump_ovpn_networks_changed(ovpn);
         } else if (ovpn->management != NULL && fds[i].fd == jump_management_fd(ovpn->management, &events)) {
             jump_management_run(ovpn->management);
         } else if (ovpn->arguments.role == JUMP_CLIENT) {

@@ -209,6 +209,53 @@ static void test_openvpn_loop_no_store_answer_is_lost_when_hundreds_of_sessions_
     end();
 }
 
-#define TESTS(X) X(test_openvpn_loop_no_store_answer_is_lost_when_hundreds_of_sessions_are_due_at_once)
+/* An uplink that is not there: the next look at the networks takes it away, so that a look can be seen. */
+static void put_ghost(void)
+{
+    server.uplinks[0] = (struct jump_uplink){ .id = 200, .fd = -1, .ifindex = 0x7ffffff0 };
+}
+
+static bool ghost_is_gone(void)
+{
+    return server.uplinks[0].id != 200;
+}
+
+static void test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_and_one_later(void)
+{
+    struct jump_problem problem;
+    begin();
+    server.netlink = jump_netlink_open(&problem);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(server.netlink);
+    server.server = path_of(1);
+    server.server_known = true;
+    server.now = now;
+    put_ghost();
+    jump_ovpn_networks_changed(&server);
+    CU_ASSERT_TRUE(ghost_is_gone()); /* the first: at once */
+    put_ghost();
+    for (int i = 0; i < 50; i++) {
+        server.now = now += JUMP_MS(1);
+        jump_ovpn_networks_changed(&server);
+        jump_ovpn_run(&server);
+        CU_ASSERT_FALSE(ghost_is_gone());
+    }
+    CU_ASSERT_TRUE(jump_ovpn_deadline(&server) <= now + JUMP_MS(50)); /* the host wakes for what was put off */
+    server.now = now += JUMP_MS(50);
+    jump_ovpn_run(&server);
+    CU_ASSERT_TRUE(ghost_is_gone()); /* nothing was lost */
+    put_ghost();
+    server.now = now += JUMP_MS(500);
+    jump_ovpn_run(&server);
+    CU_ASSERT_FALSE(ghost_is_gone()); /* no news, no look */
+    jump_ovpn_networks_changed(&server);
+    CU_ASSERT_TRUE(ghost_is_gone());
+    memset(server.uplinks, 0, sizeof server.uplinks);
+    jump_netlink_close(server.netlink);
+    end();
+}
+
+#define TESTS(X)                                                                                 \
+    X(test_openvpn_loop_no_store_answer_is_lost_when_hundreds_of_sessions_are_due_at_once)       \
+    X(test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_and_one_later)
 
 RUN_TESTS("openvpn_loop", TESTS)
