@@ -22,6 +22,7 @@
 #include "interpose.h"
 #include "management.h"
 #include "map.h"
+#include "numbers.h"
 #include "store/store.h"
 #include "system/audit_file.h"
 #include "system/control.h"
@@ -90,6 +91,8 @@ struct jump_ovpn {
     struct jump_management *management; /* server */
     struct jump_netlink *netlink;       /* client */
     struct jump_ovpn_client *clients;
+    struct jump_ovpn_client **client_of; /* by peer's number; NULL: no session there */
+    uint32_t numbers;                    /* of peers there are at most */
 
     struct jump_interpose_call slots[5];
     size_t slots_len;
@@ -102,7 +105,8 @@ struct jump_ovpn {
     jump_time activity_at, flush_at;
     jump_time looked_at; /* when poll last had our own descriptors in it */
     bool busy;           /* OpenVPN's last wait was none */
-    bool activity_waits, flush_waits;
+    struct jump_ovpn_numbers active; /* of peers with activity since the last report */
+    struct jump_ovpn_numbers behind; /* of peers that have a binding again and something held */
     bool key_material_missing; /* reported once */
 
     /* server: the session that was closed last, and how often lately its name came again in the same moment */
@@ -154,6 +158,13 @@ void jump_ovpn_serve(struct jump_ovpn *ovpn, const struct pollfd *fds, size_t fd
 
 /** Client: the system says that its networks changed: look at once, but at most every 100 ms however much it says. */
 void jump_ovpn_networks_changed(struct jump_ovpn *ovpn);
+
+/** What the rounds need for so many peers: their lists, and who has which number. False: no memory. */
+bool jump_ovpn_rounds_begin(struct jump_ovpn *ovpn, uint32_t peers);
+void jump_ovpn_rounds_end(struct jump_ovpn *ovpn);
+
+/** This client's session has this name for the core; NULL: it is closed. */
+void jump_ovpn_know_client(struct jump_ovpn *ovpn, jump_host host, struct jump_ovpn_client *client);
 
 /** User data passed: for the core's idea of a busy session. */
 void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool sent);

@@ -97,8 +97,10 @@ static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client, co
     if (result != 0) {
         jump_map_close(o->map, client->host);
         client->host = 0;
+        return result;
     }
-    return result;
+    jump_ovpn_know_client(o, client->host, client);
+    return 0;
 }
 
 static void wipe_secrets(struct jump_ovpn_client *client)
@@ -124,6 +126,7 @@ static void close_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
     (void)jump_ovpn_feed(o, &in); /* unknown: the core ended it before the host did */
     jump_hold_forget(o->hold, (uint32_t)(client->host & 0xffffff));
     jump_map_close(o->map, client->host);
+    jump_ovpn_know_client(o, client->host, NULL);
     client->host = 0;
 }
 

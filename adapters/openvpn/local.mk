@@ -11,8 +11,8 @@ libjump_openvpn_la_SOURCES = \
 	adapters/openvpn/setup.c adapters/openvpn/sockaddr.c adapters/openvpn/uplinks.c \
 	adapters/openvpn/adapter.h adapters/openvpn/hold.h adapters/openvpn/hooks.h adapters/openvpn/inject.h \
 	adapters/openvpn/interpose.h adapters/openvpn/management.h adapters/openvpn/map.h \
-	adapters/openvpn/map_addresses.h adapters/openvpn/map_peers.h adapters/openvpn/settings.h \
-	adapters/openvpn/sockaddr.h
+	adapters/openvpn/map_addresses.h adapters/openvpn/map_peers.h adapters/openvpn/numbers.h \
+	adapters/openvpn/settings.h adapters/openvpn/sockaddr.h
 endif
 
 if HAVE_CUNIT

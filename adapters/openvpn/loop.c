@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -42,11 +43,17 @@ void jump_ovpn_log(const struct jump_ovpn *ovpn, enum jump_log_level level, cons
 
 /* Actions */
 
+/* map.c's: the peer's slot is the lower part of its name. */
+static uint32_t number_of(jump_host host)
+{
+    return (uint32_t)(host & 0xffffff);
+}
+
 /* With `multihome` what goes where a session's own packets came from leaves from the address they came to. */
 static uint32_t number_at(const struct jump_ovpn *ovpn, jump_host host, const struct jump_path *to)
 {
     const struct jump_map_peer *peer = jump_map_find(ovpn->map, host);
-    uint32_t number = (uint32_t)(host & 0xffffff);
+    uint32_t number = number_of(host);
 
     if (ovpn->peer_pktinfo == NULL || peer == NULL || ovpn->peer_pktinfo[number].len == 0
         || !peer->bound || memcmp(&peer->binding, to, sizeof *to) != 0)
@@ -90,7 +97,7 @@ static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reaso
 
     if (peer == NULL)
         return;
-    jump_hold_forget(ovpn->hold, (uint32_t)(host & 0xffffff));
+    jump_hold_forget(ovpn->hold, number_of(host));
     jump_map_fence(ovpn->map, host); /* nothing passes from this moment on, whatever OpenVPN takes to notice */
     if (ovpn->arguments.role == JUMP_CLIENT) {
         jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): connecting anew", jump_reason_name(reason));
@@ -132,8 +139,8 @@ static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
             path = ovpn->server; /* what OpenVPN sends to; which socket that is has just been settled */
         }
         jump_map_bind(ovpn->map, action->host, &action->session_id, &path, action->voluntary, ovpn->now);
-        if (jump_hold_waits(ovpn->hold, (uint32_t)(action->host & 0xffffff))) {
-            ovpn->flush_waits = true;
+        if (jump_hold_waits(ovpn->hold, number_of(action->host))) {
+                        jump_ovpn_numbers_add(&ovpn->behind, number_of(action->host));
             ovpn->flush_at = ovpn->now;
         }
         break;
@@ -220,6 +227,29 @@ void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t byt
 
 /* What is due */
 
+bool jump_ovpn_rounds_begin(struct jump_ovpn *ovpn, uint32_t peers)
+{
+    ovpn->client_of = calloc(peers, sizeof *ovpn->client_of);
+    ovpn->numbers = ovpn->client_of == NULL ? 0 : peers;
+    return ovpn->client_of != NULL && jump_ovpn_numbers_open(&ovpn->active, peers)
+           && jump_ovpn_numbers_open(&ovpn->behind, peers);
+}
+
+void jump_ovpn_rounds_end(struct jump_ovpn *ovpn)
+{
+    jump_ovpn_numbers_close(&ovpn->active);
+    jump_ovpn_numbers_close(&ovpn->behind);
+    free(ovpn->client_of);
+    ovpn->client_of = NULL;
+    ovpn->numbers = 0;
+}
+
+void jump_ovpn_know_client(struct jump_ovpn *ovpn, jump_host host, struct jump_ovpn_client *client)
+{
+    if (number_of(host) < ovpn->numbers)
+        ovpn->client_of[number_of(host)] = client;
+}
+
 static void report_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer)
 {
     struct jump_input in = {.kind = JUMP_IN_ACTIVITY};
@@ -239,7 +269,7 @@ void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool
     if (*flag || peer->host == 0)
         return;
     *flag = true;
-    ovpn->activity_waits = true;
+        jump_ovpn_numbers_add(&ovpn->active, number_of(peer->host));
     /* The first packet after a silence is what a stretched probe interval must not delay. */
     if (sent && jump_engine_is_idle(ovpn->engine, peer->host))
         report_activity(ovpn, peer);
@@ -272,18 +302,15 @@ void jump_ovpn_queue_behind(struct jump_ovpn *ovpn, uint32_t n, const uint8_t *b
 
 void jump_ovpn_flush(struct jump_ovpn *ovpn)
 {
-    uint32_t peers = jump_map_peers(ovpn->map);
-    bool more = false;
-
-    for (uint32_t n = 0; n < peers; n++) {
+    for (uint32_t i = ovpn->behind.len; i-- > 0;) {
+        uint32_t n = ovpn->behind.list[i];
         struct jump_map_peer *peer = jump_hold_waits(ovpn->hold, n) ? jump_map_peer(ovpn->map, n) : NULL;
 
-        if (peer == NULL || !peer->bound)
-            continue;
-        flush_peer(ovpn, n, peer, FLUSH_PACKETS);
-        more = more || jump_hold_waits(ovpn->hold, n);
+        if (peer != NULL && peer->bound)
+            flush_peer(ovpn, n, peer, FLUSH_PACKETS);
+        if (peer == NULL || !peer->bound || !jump_hold_waits(ovpn->hold, n))
+            jump_ovpn_numbers_remove_at(&ovpn->behind, i); /* all sent, or it waits for its next binding */
     }
-    ovpn->flush_waits = more;
     ovpn->flush_at = ovpn->now + FLUSH_EVERY;
 }
 
@@ -306,14 +333,14 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
 
         (void)jump_ovpn_feed(ovpn, &in);
     }
-    if (ovpn->flush_waits && ovpn->flush_at <= ovpn->now)
+    if (ovpn->behind.len > 0 && ovpn->flush_at <= ovpn->now)
         jump_ovpn_flush(ovpn);
-    if (ovpn->activity_waits && ovpn->activity_at + ACTIVITY_EVERY <= ovpn->now) {
-        ovpn->activity_waits = false;
+    if (ovpn->active.len > 0 && ovpn->activity_at + ACTIVITY_EVERY <= ovpn->now) {
         ovpn->activity_at = ovpn->now;
-        for (uint32_t n = 0; n < jump_map_peers(ovpn->map); n++) {
-            struct jump_map_peer *peer = jump_map_peer(ovpn->map, n);
+        while (ovpn->active.len > 0) {
+            struct jump_map_peer *peer = jump_map_peer(ovpn->map, ovpn->active.list[ovpn->active.len - 1]);
 
+            jump_ovpn_numbers_remove_at(&ovpn->active, ovpn->active.len - 1);
             if (peer != NULL && (peer->sent || peer->received))
                 report_activity(ovpn, peer);
         }
@@ -338,9 +365,9 @@ jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
 {
     jump_time at = earlier(jump_engine_deadline(ovpn->engine), ovpn->restart_at);
 
-    if (ovpn->flush_waits)
+    if (ovpn->behind.len > 0)
         at = earlier(at, ovpn->flush_at);
-    if (ovpn->activity_waits)
+    if (ovpn->active.len > 0)
         at = earlier(at, ovpn->activity_at + ACTIVITY_EVERY);
     if (ovpn->networks_wait)
         at = earlier(at, ovpn->networks_at + NETWORKS_EVERY);
@@ -413,8 +440,8 @@ bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_ca
 {
     const struct jump_ovpn *ovpn = context;
 
-    for (const struct jump_ovpn_client *client = ovpn->clients; client != NULL; client = client->next)
-        if (client->host == host && client->common_name[0] != '\0')
-            return (size_t)snprintf(out, out_cap, "%s", client->common_name) < out_cap;
-    return false;
+    const struct jump_ovpn_client *client = number_of(host) < ovpn->numbers ? ovpn->client_of[number_of(host)] : NULL;
+
+    return client != NULL && client->host == host && client->common_name[0] != '\0'
+           && (size_t)snprintf(out, out_cap, "%s", client->common_name) < out_cap;
 }

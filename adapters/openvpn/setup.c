@@ -104,7 +104,7 @@ static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem 
     o->store = jump_store_memory_open(sessions);
     if (o->facts.multihome)
         o->peer_pktinfo = calloc((size_t)sessions * 2, sizeof *o->peer_pktinfo);
-    if (o->hold == NULL || o->store == NULL || (o->facts.multihome && o->peer_pktinfo == NULL)) {
+    if (!jump_ovpn_rounds_begin(o, sessions * 2) || o->hold == NULL || o->store == NULL || (o->facts.multihome && o->peer_pktinfo == NULL)) {
         jump_problem_set(problem, "not enough memory for %u sessions", (unsigned)sessions);
         return false;
     }
@@ -264,6 +264,7 @@ void jump_ovpn_close(struct jump_ovpn *o)
     jump_hold_close(o->hold);
     free(o->map_memory);
     free(o->peer_pktinfo);
+    jump_ovpn_rounds_end(o);
     jump_store_close(o->store);
     if (o->audit != NULL)
         jump_audit_file_close(o->audit);

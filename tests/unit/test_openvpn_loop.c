@@ -139,6 +139,7 @@ static void begin(void)
     server.map = jump_map_init(server.map_memory, server.map_memory_len, config.max_sessions, key);
     server.hold = jump_hold_open(2 * config.max_sessions, JUMP_HOLD_PACKETS, JUMP_HOLD_POOL_BYTES);
     server.store = jump_store_memory_open(config.max_sessions);
+    CU_ASSERT_TRUE_FATAL(jump_ovpn_rounds_begin(&server, 2 * config.max_sessions));
     server.arguments.role = JUMP_SERVER;
     server.policy = draft.policy;
     server.restart_at = JUMP_NEVER;
@@ -171,6 +172,7 @@ static void end(void)
     free(server.engine_memory);
     free(server.map_memory);
     jump_hold_close(server.hold);
+    jump_ovpn_rounds_end(&server);
     jump_store_close(server.store);
     close(server.link_fd);
     free(flights);
@@ -254,8 +256,120 @@ static void test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_a
     end();
 }
 
+static struct jump_map_peer *peer_at(unsigned client)
+{
+    struct jump_path path = path_of(client), to;
+    uint8_t packet[60] = { JUMP_OVPN_DATA_V2 << 3, 0, 0, (uint8_t)client };
+    uint32_t number;
+    (void)jump_map_outbound(server.map, &to, &number, packet, sizeof packet, &path, now);
+    return jump_map_peer(server.map, number);
+}
+
+static void test_openvpn_loop_only_sessions_with_activity_are_reported_and_each_is(void)
+{
+    begin();
+    server.now = now += JUMP_MS(200);
+    jump_ovpn_run(&server);
+    CU_ASSERT_EQUAL(server.active.len, 0);
+    for (unsigned n = 1; n <= 3; n++) {
+        jump_ovpn_activity(&server, peer_at(n), false);
+        jump_ovpn_activity(&server, peer_at(n), true); /* twice is still one place in the list */
+        jump_ovpn_activity(&server, peer_at(n), true);
+    }
+    CU_ASSERT_EQUAL(server.active.len, 3);
+    jump_map_close(server.map, peer_at(2)->host); /* gone before the report */
+    server.now = now += JUMP_MS(100);
+    jump_ovpn_run(&server);
+    CU_ASSERT_EQUAL(server.active.len, 0);
+    CU_ASSERT_FALSE(peer_at(1)->sent || peer_at(1)->received || peer_at(3)->sent || peer_at(3)->received);
+    jump_ovpn_activity(&server, peer_at(1), false);
+    CU_ASSERT_EQUAL(server.active.len, 1);
+    CU_ASSERT_TRUE(jump_ovpn_deadline(&server) <= now + JUMP_MS(100));
+    server.now = now += JUMP_MS(100);
+    jump_ovpn_run(&server);
+    CU_ASSERT_FALSE(peer_at(1)->received);
+    end();
+}
+
+static void hold(unsigned client, unsigned packets)
+{
+    struct jump_map_peer *peer = peer_at(client);
+    uint8_t packet[60] = { JUMP_OVPN_DATA_V2 << 3 };
+    for (unsigned i = 0; i < packets; i++)
+        jump_ovpn_queue_behind(&server, (uint32_t)(peer->host & 0xffffff), packet, sizeof packet);
+}
+
+static void test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again_and_for_no_others(void)
+{
+    begin();
+    for (unsigned n = 1; n <= 4; n++) {
+        struct jump_id id = peer_at(n)->session_id;
+        jump_map_unbind(server.map, peer_at(n)->host, &id);
+        hold(n, n == 3 ? 1 : 100);
+    }
+    CU_ASSERT_EQUAL(server.behind.len, 0); /* nowhere to send it */
+    for (unsigned n = 2; n <= 4; n++) { /* as the core's BIND does */
+        struct jump_id id = peer_at(n)->session_id;
+        struct jump_path path = path_of(n);
+        jump_map_bind(server.map, peer_at(n)->host, &id, &path, false, now);
+        jump_ovpn_numbers_add(&server.behind, (uint32_t)(peer_at(n)->host & 0xffffff));
+    }
+    server.now = now;
+    jump_ovpn_flush(&server);
+    CU_ASSERT_EQUAL(server.behind.len, 2);
+    CU_ASSERT_EQUAL(flights_len, 16 + 1 + 16);
+    struct jump_id id = peer_at(4)->session_id;
+    jump_map_unbind(server.map, peer_at(4)->host, &id); /* its path died again meanwhile */
+    for (unsigned i = 0; i < 10 && server.behind.len > 0; i++)
+        jump_ovpn_flush(&server);
+    CU_ASSERT_EQUAL(server.behind.len, 0);
+    CU_ASSERT_EQUAL(flights_len, 100 + 1 + 16);
+    CU_ASSERT_TRUE(jump_hold_waits(server.hold, (uint32_t)(peer_at(1)->host & 0xffffff)));
+    CU_ASSERT_TRUE(jump_hold_waits(server.hold, (uint32_t)(peer_at(4)->host & 0xffffff)));
+    CU_ASSERT_FALSE(jump_hold_waits(server.hold, (uint32_t)(peer_at(2)->host & 0xffffff)));
+    end();
+}
+
+static void test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back(void)
+{
+    begin();
+    cut = true;
+    run(JUMP_MS(20000), JUMP_MS(50));
+    for (unsigned n = 10; n < 20; n++) {
+        CU_ASSERT_FALSE(peer_at(n)->bound);
+        hold(n, 40);
+    }
+    cut = false;
+    run(JUMP_MS(20000), JUMP_MS(1));
+    CU_ASSERT_FALSE(jump_hold_any(server.hold));
+    CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->sent, 400);
+    CU_ASSERT_EQUAL(server.behind.len, 0);
+    end();
+}
+
+static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not(void)
+{
+    struct jump_ovpn_client client = { .common_name = "laptop" };
+    char name[64];
+    begin();
+    client.host = peer_at(7)->host;
+    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, client.host, name, sizeof name));
+    jump_ovpn_know_client(&server, client.host, &client);
+    CU_ASSERT_TRUE(jump_ovpn_peer_name(&server, client.host, name, sizeof name));
+    CU_ASSERT_STRING_EQUAL(name, "laptop");
+    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, client.host + (1 << 24), name, sizeof name)); /* same slot, later */
+    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, 0xffffff, name, sizeof name));
+    jump_ovpn_know_client(&server, client.host, NULL);
+    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, client.host, name, sizeof name));
+    end();
+}
+
 #define TESTS(X)                                                                                 \
     X(test_openvpn_loop_no_store_answer_is_lost_when_hundreds_of_sessions_are_due_at_once)       \
+    X(test_openvpn_loop_only_sessions_with_activity_are_reported_and_each_is)                    \
+    X(test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again_and_for_no_others)    \
+    X(test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back)            \
+    X(test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not)            \
     X(test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_and_one_later)
 
 RUN_TESTS("openvpn_loop", TESTS)
