@@ -4,6 +4,7 @@
 Owns the words, the exit status and who gets to see what. Knows no scenario by name.
 """
 import argparse
+import dataclasses
 import os
 import sys
 
@@ -35,7 +36,7 @@ def _arguments():
                     'and is the session still the same?')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument('--stage', default=f'{REPOSITORY}/build/stage', metavar='DIR',
+    common.add_argument('--stage', default=f'{REPOSITORY}/build/stage', metavar='DIR', type=os.path.abspath,
                         help='install tree made by tools/build --destdir DIR (default: build/stage)')
     common.add_argument('--policy', default='mobile', metavar='NAME', help='policy profile (default: mobile)')
 
@@ -47,6 +48,9 @@ def _arguments():
     openvpn.add_argument('--json', action='store_true', help='one JSON object on stdout instead of text')
     openvpn.add_argument('--hole', type=float, default=60, metavar='SECONDS',
                          help='length of a black hole (default: 60)')
+    openvpn.add_argument('--loss', type=float, default=5, metavar='PERCENT', help='random loss each way (default: 5)')
+    openvpn.add_argument('--length', type=float, default=20, metavar='SECONDS',
+                         help='how long a bad path lasts (default: 20)')
     openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
                          help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
     openvpn.add_argument('--detached', action='store_true',
@@ -63,9 +67,7 @@ def _arguments():
 
 def _run_once(entry, arguments):
     """One run of a scenario; on any trouble the logs' last lines go to stderr before they are removed."""
-    options = Options(bare=arguments.bare, stage=os.path.abspath(arguments.stage), policy=arguments.policy,
-                      keepalive=arguments.keepalive, hole=arguments.hole, detached=arguments.detached,
-                      family=arguments.family)
+    options = Options(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Options)})
     with Run(keep=arguments.keep) as run:
         try:
             result = entry.tell(Story(run, options))
@@ -75,9 +77,7 @@ def _run_once(entry, arguments):
             raise
         if result['failed']:
             _say_tails(run)
-    return {'scenario': entry.name, 'bare': arguments.bare, 'policy': arguments.policy,
-            'keepalive': arguments.keepalive, 'hole_s': arguments.hole, 'detached': arguments.detached,
-            'family': arguments.family, **result}
+    return {'scenario': entry.name, **dataclasses.asdict(options), **result}
 
 
 def _say_tails(run):
@@ -116,7 +116,7 @@ def _dispatch(arguments, program):
         if unknown:
             raise Fault(f'no such scenario: {", ".join(unknown)}; see tools/lab list')
         Stage.must_hold_plugin(arguments.stage)
-        common = ['--stage', os.path.abspath(arguments.stage), '--policy', arguments.policy]
+        common = ['--stage', arguments.stage, '--policy', arguments.policy]
         return check(program, common, arguments.scenario)
     return _openvpn(arguments)
 

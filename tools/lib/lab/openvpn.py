@@ -141,7 +141,7 @@ class Pair:
         self._authority = Authority(f'{self.folder}/pki')
         both = [f'keepalive {keepalive}'] if keepalive not in (None, 'none') else []
         keep = both or ([] if keepalive == 'none' else ['keepalive 10 60'])
-        listen = [f'proto {proto or _PROTO[family]}'] + {4: [f'local {SERVER}'], 6: [f'local {SERVER6}']}.get(family, [])
+        listen = [f'proto {proto or _PROTO[family]}', *{4: [f'local {SERVER}'], 6: [f'local {SERVER6}']}.get(family, [])]
         self.server = Daemon(
             run, 'server', self.network.server, self.folder,
             [*_COMMON, *listen, f'port {PORT}', 'topology subnet', 'server 10.8.0.0 255.255.255.0', 'dh none',

@@ -188,7 +188,8 @@ class Run:
 
     def start_daemon(self, words, log_name, pid_file, namespace=None):
         """As start, for a program that goes into the background and writes its id to a file."""
-        return self._started(DaemonProcess, _inside(namespace, words), f'{self.folder}/{log_name}', self.folder, pid_file)
+        return self._started(DaemonProcess, _inside(namespace, words), f'{self.folder}/{log_name}', self.folder,
+                             pid_file)
 
     def _started(self, kind, *arguments):
         process = kind(*arguments)

@@ -25,6 +25,7 @@ class Record:
         self._path = path
         self._read = 0
         self.arrivals = {'udp': [], 'tcp': []}  # (number, sent, arrived) in order of arrival
+        self.ready_at = None                     # when this end began
         self.connections = []                    # when each TCP connection was opened
         self.lost = []                           # (when, why) each one was lost
 
@@ -38,6 +39,8 @@ class Record:
             kind, *words = line.split(' ', 3)
             if kind in self.arrivals:
                 self.arrivals[kind].append(tuple(int(word) for word in words))
+            elif kind == 'ready':
+                self.ready_at = int(words[0])
             elif kind == 'open':
                 self.connections.append(int(words[0]))
             elif kind == 'lost':
@@ -64,6 +67,15 @@ class Stream:
     def flows_since(self, instant, packets=5):
         """Whether packets sent after this instant arrive."""
         return sum(1 for _, sent, _ in self.arrivals()[-4 * packets:] if sent >= instant) >= packets
+
+    def back_after(self, instant):
+        """Seconds from this instant to the first arrival of what was sent after it; None: nothing came."""
+        first = next((arrived for _, sent, arrived in self.arrivals() if sent >= instant), None)
+        return None if first is None else seconds(first - instant)
+
+    def count(self, since, until):
+        """How many packets arrived in this time."""
+        return sum(1 for _, _, arrived in self.arrivals() if since <= arrived < until)
 
     def missed_since(self, instant):
         """How many packets sent after this instant were overtaken by a later one without arriving."""
@@ -98,7 +110,8 @@ class Stream:
 class Streams:
     """The traffic between one client and the server of a pair."""
 
-    def __init__(self, pair, client=None, downlink=True, uplink=True, tcp=True):
+    def __init__(self, pair, client=None, downlink=True, uplink=True, tcp=True, flowing=True):
+        """flowing: come back only when each stream does; else as soon as they send."""
         client = client or pair.clients[0]
         index = pair.clients.index(client)
         port = _PORT + 10 * index
@@ -124,6 +137,8 @@ class Streams:
         self.streams = {stream.name: stream for stream, wanted in (
             (Stream('downlink', here, 'udp'), downlink), (Stream('uplink', there, 'udp'), uplink),
             (Stream('tcp', here, 'tcp'), tcp)) if wanted}
+        if not flowing:
+            return
         start = now_ns()
         wait_until(lambda: all(s.flows_since(start) for s in self.streams.values()), 10, f'traffic of {prefix} flows')
 
@@ -131,6 +146,14 @@ class Streams:
         """Wait until packets sent after this instant arrive on each stream. False: not all of them did."""
         wanted = [stream for name, stream in self.streams.items() if names is None or name in names]
         return bool(poll_until(lambda: all(stream.flows_since(since) for stream in wanted), timeout, step=0.05))
+
+    def began(self, end):
+        """When the end "here" (the client) or "there" (the server) began to send."""
+        return self._records[end].update().ready_at
+
+    def back(self, instant):
+        """Seconds from this instant until what was sent after it arrives, for each stream: downlink_back_s and so on."""
+        return {f'{name}_back_s': stream.back_after(instant) for name, stream in self.streams.items()}
 
     def connections(self):
         """How many TCP connections there have been; 1 means that none was ever lost."""

@@ -43,3 +43,36 @@ def loss(story):
     result = watch.result(cut_at, now_ns(), streams)
     result['facts']['wire_dropped'] = [late - early for early, late in zip(before, after)]
     return result
+
+
+def _expect_goodput(result):
+    facts, changes = result['facts'], result['session']['changes']
+    return expect_survived(result, moved=False) + failed(
+        *((all(new not in ('RECOVERING', 'TERMINATED') for _, new, _ in changes[end]),
+           f'A01: the {end} never took the path for dead (it went {changes[end]})') for end in ('client', 'server')),
+        (facts['delivered']['plugin'] > 0, 'datagrams arrive'))
+
+
+@scenario('loss-goodput', '--loss % each way for --length seconds, beside bare OpenVPN on a path as bad (A01)',
+          _expect_goodput)
+def loss_goodput(story):
+    pairs = {'plugin': story.pair('p'), 'bare': story.pair('b', bare=True)}
+    streams = {name: Streams(pair) for name, pair in pairs.items()}
+    pause(2, 'traffic both ways')
+    watch = story.watch(pairs['plugin'])
+    cut_at = now_ns()
+    for pair in pairs.values():
+        pair.network.wire.set(loss=story.options.loss)
+    pause(story.options.length, f'{story.options.loss:g} % loss each way')
+    usable_at = now_ns()
+    delivered = {name: {stream.name: stream.count(cut_at, usable_at) for stream in each.streams.values()}
+                 for name, each in streams.items()}
+    for pair in pairs.values():
+        pair.network.wire.set(loss=0)
+    result = watch.result(cut_at, usable_at, streams['plugin'])
+    result['figures'] = {f'{name}_ratio': round(delivered['plugin'][name] / max(1, delivered['bare'][name]), 3)
+                         for name in delivered['plugin']}
+    result['facts'] |= {'delivered': {'plugin': delivered['plugin']['downlink'] + delivered['plugin']['uplink'],
+                                      'bare': delivered['bare']['downlink'] + delivered['bare']['uplink']},
+                        'tcp_answers': {name: each['tcp'] for name, each in delivered.items()}}
+    return result

@@ -42,6 +42,30 @@ def nat_rebind_oneway(story):
     return result
 
 
+@scenario('nat-rebind-silent', 'NAT rebinding in a silence, then the server sends first', _expect_moved,
+          variants=(('--detached',), ('--policy', 'strict', '--family', '6')))
+def nat_rebind_silent(story):
+    return _silent(story, uplink=False)
+
+
+@scenario('nat-rebind-silent-client', 'NAT rebinding in a silence, then both send at once', _expect_moved)
+def nat_rebind_silent_client(story):
+    return _silent(story, uplink=True)
+
+
+def _silent(story, uplink):
+    pair = story.pair()
+    # A session is idle after 10 s without data; the next probe may then be as far away as the policy's idle interval.
+    pause(random.uniform(12, 24), 'nobody sends')
+    watch = story.watch(pair)
+    pair.network.rebind(pair.network.clients[0])
+    streams = Streams(pair, uplink=uplink, tcp=False, flowing=False)
+    began = streams.began('here' if uplink else 'there')
+    result = watch.result(began, began, streams)
+    result['figures'] = streams.back(began)
+    return result
+
+
 @scenario('nat-rebind-both', 'NAT rebinding while both sides send', _expect_moved)
 def nat_rebind_both(story):
     pair = story.pair()
