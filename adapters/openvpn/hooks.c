@@ -18,6 +18,7 @@
 #include "adapter.h"
 #include "sockaddr.h"
 #include "system/clock.h"
+#include "system/path.h"
 
 #define SAME_MOMENT JUMP_MS(100) /* one call follows the other, but scripts may run between them */
 
@@ -201,6 +202,20 @@ static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *
                   client->common_name, o->takeovers, o->takeovers >= 3 ? ": are its credentials used twice?" : "");
 }
 
+/* OpenVPN's log and status show such a client by an address that is nobody's: say once whose it is. */
+static void tell_alias(const struct jump_ovpn *o, const struct jump_ovpn_client *client)
+{
+    struct jump_path real = jump_map_real(o->map, &client->shown);
+    char shown_text[JUMP_PATH_TEXT_BYTES], real_text[JUMP_PATH_TEXT_BYTES];
+
+    if (memcmp(&real, &client->shown, sizeof real) == 0)
+        return;
+    jump_path_text(shown_text, &client->shown);
+    jump_path_text(real_text, &real);
+    jump_ovpn_log(o, JUMP_LOG_INFO, "client '%s' comes from %s; OpenVPN shows it as %s, since it shows another client there",
+                  client->common_name, real_text, shown_text);
+}
+
 /* Only through the management socket: where it is the user's, or lost, OpenVPN's own timer has to end an instance. */
 static bool can_end_instances(const struct jump_ovpn *o)
 {
@@ -218,6 +233,9 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
 
     if (name != NULL)
         (void)snprintf(client->common_name, sizeof client->common_name, "%s", name);
+    client->shown_known = take_address(&client->shown, envp);
+    if (client->shown_known)
+        tell_alias(o, client);
     if (!jump_inject_announced(env_get(envp, "IV_SSO"))) {
         wipe_secrets(client);
         return OPENVPN_PLUGIN_FUNC_SUCCESS; /* as bare */
@@ -226,11 +244,10 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
     if (client->host == 0) {
         if (!client->secret_known)
             return missing_key_material(o);
-        if (!take_address(&client->shown, envp)) {
+        if (!client->shown_known) {
             jump_ovpn_log(o, JUMP_LOG_ERROR, "a client's address is not in the environment: refused");
             return OPENVPN_PLUGIN_FUNC_ERROR;
         }
-        client->shown_known = true;
         result = open_session(o, client, &client->shown, 0);
         wipe_secrets(client);
         if (result != 0) {

@@ -16,6 +16,7 @@
 
 #include "adapter.h"
 #include "system/clock.h"
+#include "system/path.h"
 
 #define ACTIVITY_EVERY JUMP_MS(100)
 #define FLUSH_EVERY JUMP_MS(1)
@@ -125,6 +126,30 @@ static void session_ended(struct jump_ovpn *ovpn, const struct jump_action *acti
         end_instance(ovpn, host, reason);
 }
 
+static struct jump_ovpn_client *client_of(const struct jump_ovpn *ovpn, jump_host host)
+{
+    struct jump_ovpn_client *client = number_of(host) < ovpn->numbers ? ovpn->client_of[number_of(host)] : NULL;
+
+    return client != NULL && client->host == host ? client : NULL;
+}
+
+/* OpenVPN never sees a move, so its log says so from here. As often as the policy's switch rate allows, no more. */
+static void tell_move(const struct jump_ovpn *ovpn, const struct jump_action *action)
+{
+    const struct jump_map_peer *peer = jump_map_find(ovpn->map, action->host);
+    const struct jump_ovpn_client *client = client_of(ovpn, action->host);
+    struct jump_path to = action->path;
+    char from_text[JUMP_PATH_TEXT_BYTES], to_text[JUMP_PATH_TEXT_BYTES];
+
+    to.transport = 0;
+    if (action->first || peer == NULL || memcmp(&peer->binding, &to, sizeof to) == 0)
+        return; /* the binding outlives its path in this field */
+    jump_path_text(from_text, &peer->binding);
+    jump_path_text(to_text, &to);
+    jump_ovpn_log(ovpn, JUMP_LOG_INFO, "client '%s' moved from %s to %s (%s)", client == NULL ? "" : client->common_name,
+                  from_text, to_text, action->voluntary ? "by its own choice" : "its path was dead");
+}
+
 static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
 {
     switch (action->kind) {
@@ -137,6 +162,8 @@ static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
         if (ovpn->arguments.role == JUMP_CLIENT) {
             jump_uplinks_bind(ovpn, path.transport);
             path = ovpn->server; /* what OpenVPN sends to; which socket that is has just been settled */
+        } else {
+            tell_move(ovpn, action);
         }
         jump_map_bind(ovpn->map, action->host, &action->session_id, &path, action->voluntary, ovpn->now);
         if (jump_hold_waits(ovpn->hold, number_of(action->host))) {
@@ -440,8 +467,8 @@ bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_ca
 {
     const struct jump_ovpn *ovpn = context;
 
-    const struct jump_ovpn_client *client = number_of(host) < ovpn->numbers ? ovpn->client_of[number_of(host)] : NULL;
+    const struct jump_ovpn_client *client = client_of(ovpn, host);
 
-    return client != NULL && client->host == host && client->common_name[0] != '\0'
+    return client != NULL && client->common_name[0] != '\0'
            && (size_t)snprintf(out, out_cap, "%s", client->common_name) < out_cap;
 }

@@ -4,12 +4,15 @@
  * the tick and however full the queue. The real loop.c, map, store and engines; only the socket is a list.
  * Read next: adapters/openvpn/loop.c, adapters/README.md.
  */
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "openvpn/adapter.h"
+#include "openvpn/hooks.h"
 #include "openvpn/sockaddr.h"
 #include "runner.h"
 #include "store/memory.h"
@@ -31,6 +34,8 @@ static struct jump_path server_path;
 static struct flight *flights;
 static unsigned flights_len;
 static bool cut;
+static unsigned elsewhere; /* this client's packets come from an address that it was not born at */
+static char said[4096];
 
 /* In place of adapters/system/clock.c: the linker takes these first. */
 jump_time jump_clock_now(void)
@@ -94,7 +99,7 @@ static void deliver(void)
         if (f->client == 0) {
             jump_host host;
             memcpy(&host, f->bytes + f->len, sizeof host);
-            struct jump_path from = path_of((unsigned)host);
+            struct jump_path from = path_of((unsigned)host == elsewhere ? 5000 : (unsigned)host);
             jump_ovpn_datagram(&server, f->bytes, f->len, &from);
         } else {
             struct jump_input in = { .kind = JUMP_IN_DATAGRAM, .path = server_path, .bytes = f->bytes, .bytes_len = f->len };
@@ -119,6 +124,17 @@ static void run(jump_time span, jump_time step)
     }
 }
 
+static void keep_what_is_said(openvpn_plugin_log_flags_t flags, const char *plugin, const char *format, ...)
+{
+    size_t len = strlen(said);
+    va_list arguments;
+    (void)flags;
+    (void)plugin;
+    va_start(arguments, format);
+    (void)vsnprintf(said + len, sizeof said - len, format, arguments);
+    va_end(arguments);
+}
+
 static void begin(void)
 {
     static const uint8_t key[JUMP_MAP_KEY_BYTES] = { 1 };
@@ -127,6 +143,8 @@ static void begin(void)
                                   .unique_path = true, .boot = 1 };
     now = JUMP_MS(1000000);
     cut = false;
+    elsewhere = 0;
+    said[0] = '\0';
     flights = calloc(FLIGHTS, sizeof *flights);
     jump_policy_begin(&draft);
     config.policy = draft.policy;
@@ -143,6 +161,8 @@ static void begin(void)
     server.arguments.role = JUMP_SERVER;
     server.policy = draft.policy;
     server.restart_at = JUMP_NEVER;
+    server.arguments.log_level = JUMP_LOG_INFO;
+    server.plugin_log = keep_what_is_said;
     server.link_fd = socket(AF_INET, SOCK_DGRAM, 0);
     server.real.sendto = to_a_list;
     config.role = JUMP_CLIENT;
@@ -347,6 +367,56 @@ static void test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_session
     end();
 }
 
+static void test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none(void)
+{
+    struct jump_ovpn_client client = { .common_name = "laptop" };
+    begin();
+    client.host = peer_at(9)->host;
+    jump_ovpn_know_client(&server, client.host, &client);
+    CU_ASSERT_STRING_EQUAL(said, ""); /* the first binding is no move */
+    elsewhere = 9;
+    run(JUMP_MS(20000), JUMP_MS(1));
+    CU_ASSERT_STRING_EQUAL(said, "client 'laptop' moved from udp 10.0.0.9:5000 to udp 10.0.19.136:5000 (its path was dead)");
+    said[0] = '\0';
+    cut = true;
+    run(JUMP_MS(20000), JUMP_MS(10));
+    cut = false;
+    run(JUMP_MS(20000), JUMP_MS(1));
+    CU_ASSERT_EQUAL(count(server.engine, JUMP_ATTACHED), CLIENTS);
+    CU_ASSERT_STRING_EQUAL(said, ""); /* back where they were */
+    end();
+}
+
+static void connect_as(struct jump_ovpn_client *client, const char *port, const char *address)
+{
+    char name[64], where[64], at[64];
+    const char *envp[] = { name, where, at, NULL };
+    struct openvpn_plugin_args_func_return out = { .return_list = NULL };
+    struct openvpn_plugin_args_func_in in = { .type = OPENVPN_PLUGIN_CLIENT_CONNECT_V2, .envp = envp,
+                                              .per_client_context = client };
+    (void)snprintf(name, sizeof name, "common_name=phone");
+    (void)snprintf(where, sizeof where, "untrusted_ip=%s", address);
+    (void)snprintf(at, sizeof at, "untrusted_port=%s", port);
+    CU_ASSERT_EQUAL(jump_ovpn_call(&server, &in, &out), OPENVPN_PLUGIN_FUNC_SUCCESS);
+}
+
+static void test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised(void)
+{
+    const uint8_t reset[54] = { JUMP_OVPN_HARD_RESET_CLIENT_V2 << 3, 1, 2, 3, 4, 5, 6, 7, 8 };
+    struct jump_path from = path_of(9), shown;
+    struct jump_ovpn_client client = { .host = 0 };
+    uint32_t number;
+    begin();
+    connect_as(&client, "4711", "198.51.100.1");
+    CU_ASSERT_STRING_EQUAL(said, "");
+    CU_ASSERT_EQUAL(jump_map_inbound(server.map, &shown, &number, reset, sizeof reset, &from, now), JUMP_MAP_DELIVER_AS);
+    CU_ASSERT_TRUE(jump_map_is_alias(&shown));
+    CU_ASSERT_STRING_EQUAL(said, ""); /* anybody can send a reset: no line for each */
+    connect_as(&client, "5000", "240.0.0.1");
+    CU_ASSERT_STRING_EQUAL(said, "client 'phone' comes from udp 10.0.0.9:5000; OpenVPN shows it as udp 240.0.0.1:5000, since it shows another client there");
+    end();
+}
+
 static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not(void)
 {
     struct jump_ovpn_client client = { .common_name = "laptop" };
@@ -369,6 +439,8 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_only_sessions_with_activity_are_reported_and_each_is)                    \
     X(test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again_and_for_no_others)    \
     X(test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back)            \
+    X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
+    X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \
     X(test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not)            \
     X(test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_and_one_later)
 
