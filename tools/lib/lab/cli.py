@@ -51,6 +51,7 @@ def _arguments():
     openvpn.add_argument('--loss', type=float, default=5, metavar='PERCENT', help='random loss each way (default: 5)')
     openvpn.add_argument('--length', type=float, default=20, metavar='SECONDS',
                          help='how long a bad path lasts (default: 20)')
+    openvpn.add_argument('--clients', type=int, default=300, metavar='N', help='how many a crowd is (default: 300)')
     openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
                          help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
     openvpn.add_argument('--detached', action='store_true',
@@ -77,7 +78,7 @@ def _run_once(entry, arguments):
             raise
         if result['failed']:
             _say_tails(run)
-    return {'scenario': entry.name, **dataclasses.asdict(options), **result}
+    return {'scenario': entry.name, 'bare': options.bare, 'options': dataclasses.asdict(options), **result}
 
 
 def _say_tails(run):

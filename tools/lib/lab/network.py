@@ -105,11 +105,11 @@ class Network:
         self.server = self._namespace('server')
         self.wire = self._connect_server(delay_ms)
         self.clients = [self._add_client(index, uplinks) for index in range(clients)]
-        self._write(self.router, 'net/ipv4/ip_forward', 1)
+        self.write(self.router, 'net/ipv4/ip_forward', 1)
         if self._v6:
-            self._write(self.router, 'net/ipv6/conf/all/forwarding', 1)
+            self.write(self.router, 'net/ipv6/conf/all/forwarding', 1)
         if not nat:
-            self._ip(self.server, *[f'route add 192.168.0.0/16 via {ROUTER}'] * self._v4,
+            self.ip(self.server, *[f'route add 192.168.0.0/16 via {ROUTER}'] * self._v4,
                      *[f'route add 2001:db8::/32 via {ROUTER6}'] * self._v6)
         self._load_rules()
 
@@ -123,36 +123,36 @@ class Network:
         for family, sources in (*[('ipv4', client.addresses)] * self._v4, *[('ipv6', client.addresses6)] * self._v6):
             for source in sources:
                 # Status 1 says that there was none: an uplink may be unused.
-                self._in(self.router, 'conntrack', '-D', '-f', family, '-p', 'udp', '-s', source, check=False)
+                self.inside(self.router, 'conntrack', '-D', '-f', family, '-p', 'udp', '-s', source, check=False)
         return now_ns()
 
     def change_address(self, client, uplink=0):
         """The client moves to another subnet on the same link, as from one Wi-Fi to the next."""
         old = client.subnets[uplink]
         new = client.subnets[uplink] = old + (5 if old % 10 < 5 else -5)
-        self._ip(client.namespace, *(f'addr del {address} dev up{uplink}' for address, _ in self._places(old)),
+        self.ip(client.namespace, *(f'addr del {address} dev up{uplink}' for address, _ in self._places(old)),
                  *self._place(new, uplink, 'replace'))
         return now_ns()
 
     def uplink_down(self, client, uplink=0):
         """The link goes and its routes with it; the default route of the next uplink takes over."""
-        self._ip(client.namespace, f'link set up{uplink} down')
+        self.ip(client.namespace, f'link set up{uplink} down')
         return now_ns()
 
     def uplink_up(self, client, uplink=0):
         """What went by uplink_down, lose_address or lose_gateway is back."""
-        self._ip(client.namespace, f'link set up{uplink} up', *self._place(client.subnets[uplink], uplink, 'replace'))
+        self.ip(client.namespace, f'link set up{uplink} up', *self._place(client.subnets[uplink], uplink, 'replace'))
         return now_ns()
 
     def lose_address(self, client, uplink=0, only=None):
         """The uplink's addresses go, as when a lease ends; only: 4 or 6, of this family."""
-        self._ip(client.namespace, *(f'addr del {address} dev up{uplink}' for address, gateway
+        self.ip(client.namespace, *(f'addr del {address} dev up{uplink}' for address, gateway
                                      in self._places(client.subnets[uplink]) if only in (None, _family(gateway))))
         return now_ns()
 
     def lose_gateway(self, client, uplink=0, only=None):
         """The uplink's default routes go; link and addresses stay. only: 4 or 6, of this family."""
-        self._ip(client.namespace, *(f'route del default via {gateway} dev up{uplink}' for _, gateway
+        self.ip(client.namespace, *(f'route del default via {gateway} dev up{uplink}' for _, gateway
                                      in self._places(client.subnets[uplink]) if only in (None, _family(gateway))))
         return now_ns()
 
@@ -194,10 +194,10 @@ class Network:
         for which in ('all', 'default'):
             if self._v6:
                 for key, value in (('addr_gen_mode', 1), ('accept_ra', 0), ('accept_dad', 0)):
-                    self._write(name, f'net/ipv6/conf/{which}/{key}', value)
+                    self.write(name, f'net/ipv6/conf/{which}/{key}', value)
             else:
-                self._write(name, f'net/ipv6/conf/{which}/disable_ipv6', 1)
-        self._ip(name, 'link set lo up')
+                self.write(name, f'net/ipv6/conf/{which}/disable_ipv6', 1)
+        self.ip(name, 'link set lo up')
         return name
 
     @staticmethod
@@ -225,7 +225,7 @@ class Network:
             for wanted, bits, mine, theirs in ((self._v4, 24, own[0], peer[0]), (self._v6, 64, own[1], peer[1])):
                 lines += [f'addr add {mine}/{bits} dev {device}',
                           f'neigh replace {theirs} lladdr {peer_mac} dev {device} nud permanent'] if wanted else []
-            self._ip(namespace, *lines)
+            self.ip(namespace, *lines)
         return wire
 
     def _add_client(self, index, uplinks):
@@ -234,9 +234,9 @@ class Network:
             lan = f'lan{index}{uplink}'
             self._veth(self.router, lan, client.namespace, f'up{uplink}')
             # The second address is the gateway of the subnet that change_address moves to.
-            self._ip(self.router, *(f'addr add {gateway}/{_BITS[_family(gateway)]} dev {lan}'
+            self.ip(self.router, *(f'addr add {gateway}/{_BITS[_family(gateway)]} dev {lan}'
                                     for each in (subnet, subnet + 5) for _, gateway in self._places(each)))
-            self._ip(client.namespace, *self._place(subnet, uplink, 'add'))
+            self.ip(client.namespace, *self._place(subnet, uplink, 'add'))
         return client
 
     def _places(self, subnet):
@@ -250,10 +250,10 @@ class Network:
             f'route {verb} default via {gateway} dev up{uplink} metric {100 * (uplink + 1)}')]
 
     def _veth(self, namespace, device, peer_namespace, peer):
-        self._ip(namespace, f'link add {device} type veth peer name {peer} netns {peer_namespace}')
+        self.ip(namespace, f'link add {device} type veth peer name {peer} netns {peer_namespace}')
         for where, end in ((namespace, device), (peer_namespace, peer)):
             # Neighbours are not found again without a link-local address; a tun does not need one.
-            self._ip(where, *[f'link set {end} addrgenmode eui64'] * self._v6, f'link set {end} up')
+            self.ip(where, *[f'link set {end} addrgenmode eui64'] * self._v6, f'link set {end} up')
 
     def _load_rules(self):
         """The router's whole rule set at once: nft takes all of it or nothing, and says so."""
@@ -272,16 +272,16 @@ class Network:
             for name, kind, priority, rules in chains:
                 table += [f'chain {name} {{ type {kind} hook {name} priority {priority};', *rules, '}']
             text += [*table, '}'] if wanted else []
-        self._in(self.router, 'nft', '-f', '-', stdin='\n'.join([*text, '']))
+        self.inside(self.router, 'nft', '-f', '-', stdin='\n'.join([*text, '']))
 
-    def _in(self, namespace, *words, **options):
+    def inside(self, namespace, *words, **options):
         return command('ip', 'netns', 'exec', namespace, *words, **options)
 
-    def _write(self, namespace, key, value):
-        self._in(namespace, 'sh', '-c', f'echo {value} > /proc/sys/{key}')
+    def write(self, namespace, key, value):
+        self.inside(namespace, 'sh', '-c', f'echo {value} > /proc/sys/{key}')
 
     @staticmethod
-    def _ip(namespace, *lines):
+    def ip(namespace, *lines):
         command('ip', '-n', namespace, '-batch', '-', stdin='\n'.join(lines) + '\n')
 
     def ping(self, namespace, address, count=1, timeout=2):
@@ -292,3 +292,38 @@ class Network:
             line = next(line for line in done.stdout.splitlines() if 'received' in line)
             return int(line.split(',')[1].split()[0])
         raise Fault(f'ping: {done.stderr.strip() or done.stdout.strip()}')
+
+
+class Crowd:
+    """Many clients on one LAN of a network's router, behind one NAT. IPv4."""
+
+    def __init__(self, network, count):
+        self._network = network
+        self._ports = 30000
+        self.server = SERVER
+        self.namespaces = [f'{network.run.tag}-{network.label}c{index}' for index in range(count)]
+        lines = ['link add lan type bridge', 'link set lan up', 'addr add 10.20.0.1/16 dev lan']
+        for index, name in enumerate(self.namespaces):
+            command('ip', 'netns', 'add', name)
+            network.run.defer(command, 'ip', 'netns', 'del', name)
+            lines += [f'link add m{index} type veth peer name up0 netns {name}', f'link set m{index} master lan up']
+        network.ip(network.router, *lines)
+        for index, name in enumerate(self.namespaces):
+            network.write(name, 'net/ipv6/conf/default/disable_ipv6', 1)
+            network.ip(name, 'link set lo up', f'addr add 10.20.{1 + index // 250}.{1 + index % 250}/16 dev up0',
+                       'link set up0 up', 'route add default via 10.20.0.1')
+        self._load()
+
+    def rebind(self):
+        """Every client gets another mapping, and the old ones are dead."""
+        self._ports = 30000 if self._ports != 30000 else 45000
+        self._load()
+        self._network.inside(self._network.router, 'conntrack', '-D', '-p', 'udp')
+        return now_ns()
+
+    def _load(self):
+        self._network.inside(self._network.router, 'nft', '-f', '-', stdin=(
+            'table ip crowd\ndelete table ip crowd\ntable ip crowd {\nchain postrouting {\n'
+            'type nat hook postrouting priority 99;\n'
+            f'ip saddr 10.20.0.0/16 oifname "wan" udp sport 1-65535 masquerade to :{self._ports}-{self._ports + 14999}\n'
+            '}\n}\n'))

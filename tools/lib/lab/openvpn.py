@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+from ipaddress import ip_network
 
 from .network import SERVER, SERVER6, Network
 from .pki import Authority
@@ -125,13 +126,14 @@ class Pair:
     """A network with one server and its clients. Several may be up at once, under different labels."""
 
     def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, server_lines=(),
-                 client_lines=(), remote=None, proto=None, detached=False, policy=None, family=4, **network):
+                 client_lines=(), remote=None, proto=None, detached=False, policy=None, family=4,
+                 subnet_bits=24, **network):
         """
         stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
         keepalive: None: "10 60" on the server, as is usual; "none": nowhere; else on both ends.
         client_lines: for every client. remote: lines in the place of the one `remote`. family: see Network; with
         'both' the server listens on one socket for both, and the clients go by IPv4. policy: see Stage.attach.
-        detached: see Daemon.
+        detached: see Daemon. subnet_bits: of the tunnel's network.
         """
         self.run = run
         self.label = label
@@ -144,18 +146,22 @@ class Pair:
         listen = [f'proto {proto or _PROTO[family]}', *{4: [f'local {SERVER}'], 6: [f'local {SERVER6}']}.get(family, [])]
         self.server = Daemon(
             run, 'server', self.network.server, self.folder,
-            [*_COMMON, *listen, f'port {PORT}', 'topology subnet', 'server 10.8.0.0 255.255.255.0', 'dh none',
+            [*_COMMON, *listen, f'port {PORT}', 'topology subnet', f'server 10.8.0.0 {ip_network(f"10.8.0.0/{subnet_bits}").netmask}', 'dh none',
              *self._authority.issue('server', 'serverAuth'), *keep, *server_lines],
             stage.attach(self.folder, 'server', 'server', policy) if stage and on_server else None, detached)
-        call = [f'proto {proto or _PROTO[4 if family == "both" else family]}',
-                *(remote or [f'remote {SERVER6 if family == 6 else SERVER} {PORT}'])]
+        self._call = [f'proto {proto or _PROTO[4 if family == "both" else family]}']
+        self._client_lines = [*both, *client_lines]
         self.clients = [
-            Daemon(run, f'client{i}', place.namespace, self.folder,
-                   ['client', *_COMMON, *call, 'nobind', 'remote-cert-tls server',
-                    *self._authority.issue(f'client{i}', 'clientAuth'), *both, *client_lines],
+            Daemon(run, f'client{i}', place.namespace, self.folder, self.client_config(
+                f'client{i}', remote or [f'remote {SERVER6 if family == 6 else SERVER} {PORT}']),
                    stage.attach(self.folder, 'client', f'client{i}', policy) if stage and on_clients[i] else None,
                    detached)
             for i, place in enumerate(self.network.clients)]
+
+    def client_config(self, common_name, remote):
+        """The lines of a client's config file, with a certificate of this name."""
+        return ['client', *_COMMON, *self._call, *remote, 'nobind', 'remote-cert-tls server',
+                *self._authority.issue(common_name, 'clientAuth'), *self._client_lines]
 
     def start(self):
         self.server.start()

@@ -26,6 +26,7 @@ class Options:
     hole: float = 60.0
     loss: float = 5.0
     length: float = 20.0
+    clients: int = 300
     detached: bool = False
     family: int = 4
 
@@ -149,7 +150,7 @@ def failed(*checks):
 
 
 def expect_survived(result, moved):
-    """The session, its handshake and its TCP connection outlived the event; moved: its binding changed; None: either."""
+    """The session, its handshake and its TCP connection outlived the event. moved: its binding changed, or not; None: either."""
     facts, session = result['facts'], result['session']
     before, after = session['generation_before'], session['generation_after']
     return failed(

@@ -152,7 +152,7 @@ class Streams:
         return self._records[end].update().ready_at
 
     def back(self, instant):
-        """Seconds from this instant until what was sent after it arrives, for each stream: downlink_back_s and so on."""
+        """Seconds from this instant until what was sent after it arrives: downlink_back_s and so on."""
         return {f'{name}_back_s': stream.back_after(instant) for name, stream in self.streams.items()}
 
     def connections(self):

@@ -4,4 +4,4 @@
 Each module owns a few scenarios and what they expect; none knows another.
 """
 # They register themselves.
-from . import smoke, start, moves, outages, lossy, captured, neighbours, throughput  # noqa: F401
+from . import smoke, start, moves, outages, lossy, captured, neighbours, crowd, throughput  # noqa: F401

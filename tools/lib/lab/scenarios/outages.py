@@ -26,7 +26,8 @@ def hole(story):
     return _hole(story, story.pair(), lambda pair: None)
 
 
-@scenario('hole-rebind', 'the same, and meanwhile the NAT forgets its mapping', _expect_hole, variants=(('--detached',),))
+@scenario('hole-rebind', 'the same, and meanwhile the NAT forgets its mapping', _expect_hole,
+          variants=(('--detached',),))
 def hole_rebind(story):
     return _hole(story, story.pair(), lambda pair: pair.network.rebind(pair.network.clients[0]))
 
@@ -116,8 +117,8 @@ def _expect_rekey(result):
         *((count > 0, f'the {end}\'s key epoch followed ({count} times)') for end, count in rotated.items()))
 
 
-@scenario('rekey-in-hole', f'a renegotiation, due every {_RENEG_S} s, falls into a hole of --hole seconds', _expect_rekey,
-          variants=(('--hole', '40'),))
+@scenario('rekey-in-hole', f'a renegotiation, due every {_RENEG_S} s, falls into a hole of --hole seconds',
+          _expect_rekey, variants=(('--hole', '40'),))
 def rekey_in_hole(story):
     pair = story.pair(server_lines=[f'reneg-sec {_RENEG_S}'], client_lines=['reneg-sec 0'])
     streams = Streams(pair)
