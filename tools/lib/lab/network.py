@@ -325,5 +325,5 @@ class Crowd:
         self._network.inside(self._network.router, 'nft', '-f', '-', stdin=(
             'table ip crowd\ndelete table ip crowd\ntable ip crowd {\nchain postrouting {\n'
             'type nat hook postrouting priority 99;\n'
-            f'ip saddr 10.20.0.0/16 oifname "wan" udp sport 1-65535 masquerade to :{self._ports}-{self._ports + 14999}\n'
-            '}\n}\n'))
+            f'ip saddr 10.20.0.0/16 oifname "wan" meta l4proto udp '
+            f'masquerade to :{self._ports}-{self._ports + 14999}\n}}\n}}\n'))

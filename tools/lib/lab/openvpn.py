@@ -143,10 +143,12 @@ class Pair:
         self._authority = Authority(f'{self.folder}/pki')
         both = [f'keepalive {keepalive}'] if keepalive not in (None, 'none') else []
         keep = both or ([] if keepalive == 'none' else ['keepalive 10 60'])
-        listen = [f'proto {proto or _PROTO[family]}', *{4: [f'local {SERVER}'], 6: [f'local {SERVER6}']}.get(family, [])]
+        listen = {4: [f'local {SERVER}'], 6: [f'local {SERVER6}']}.get(family, [])
+        subnet = ip_network(f'10.8.0.0/{subnet_bits}')
         self.server = Daemon(
             run, 'server', self.network.server, self.folder,
-            [*_COMMON, *listen, f'port {PORT}', 'topology subnet', f'server 10.8.0.0 {ip_network(f"10.8.0.0/{subnet_bits}").netmask}', 'dh none',
+            [*_COMMON, f'proto {proto or _PROTO[family]}', *listen, f'port {PORT}', 'topology subnet',
+             f'server {subnet.network_address} {subnet.netmask}', 'dh none',
              *self._authority.issue('server', 'serverAuth'), *keep, *server_lines],
             stage.attach(self.folder, 'server', 'server', policy) if stage and on_server else None, detached)
         self._call = [f'proto {proto or _PROTO[4 if family == "both" else family]}']

@@ -150,7 +150,7 @@ def failed(*checks):
 
 
 def expect_survived(result, moved):
-    """The session, its handshake and its TCP connection outlived the event. moved: its binding changed, or not; None: either."""
+    """The session, its handshake and its TCP connection outlived the event; moved: it changed its binding."""
     facts, session = result['facts'], result['session']
     before, after = session['generation_before'], session['generation_after']
     return failed(

@@ -39,7 +39,7 @@ def _start_clients(story, pair, crowd):
         some = clients[first:first + _AT_ONCE]
         for client in some:
             client.launch()
-        wait_until(lambda: all(client.lives() for client in some), _LIMIT_S, f'clients from {first} on are up', step=0.1)
+        wait_until(lambda: all(client.lives() for client in some), _LIMIT_S, f'clients from {first} on are up', 0.1)
         say(f'  {first + len(some)} of {len(clients)} clients are up')
     return clients
 
