@@ -127,6 +127,8 @@ static void close_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
     (void)jump_ovpn_feed(o, &in); /* unknown: the core ended it before the host did */
     jump_hold_forget(o->hold, (uint32_t)(client->host & 0xffffff));
     jump_map_close(o->map, client->host);
+    if (o->management != NULL)
+        jump_management_forget(o->management, &client->shown);
     jump_ovpn_know_client(o, client->host, NULL);
     client->host = 0;
 }

@@ -353,6 +353,11 @@ void jump_ovpn_networks_changed(struct jump_ovpn *ovpn)
 
 void jump_ovpn_run(struct jump_ovpn *ovpn)
 {
+    size_t lost = ovpn->management == NULL ? 0 : jump_management_lost(ovpn->management);
+
+    if (lost > 0)
+        jump_ovpn_log(ovpn, JUMP_LOG_ERROR, "the management socket is lost: the instances of %zu ended sessions stay until OpenVPN ends them, their packets are dropped",
+                      lost);
     if (ovpn->networks_wait)
         jump_ovpn_networks_changed(ovpn);
     if (jump_engine_deadline(ovpn->engine) <= ovpn->now) {

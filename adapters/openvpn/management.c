@@ -4,6 +4,8 @@
  * OpenVPN's kill compares an IPv4 key with IPv6 ones and finds nobody, so `status 3` is asked for the client ids:
  * its CLIENT_LIST rows are tab-separated, and which column is which stands in its HEADER row.
  * What the server says besides (>INFO, >LOG, answers) is read and forgotten.
+ * The other end reads only when this thread goes back to it, and hundreds of sessions may end in one moment: what does
+ * not fit into the socket and the buffer here waits in a queue that has room for every peer.
  */
 #include "management.h"
 
@@ -20,12 +22,13 @@
 
 #define OUT_BYTES 8192
 #define LINE_BYTES 2048
-#define MAX_WANTED 64
 #define COLUMNS 24
 
 struct wanted {
     struct jump_path shown;
     uint32_t peer_id;
+    bool inet6; /* by way of status 3 */
+    bool done;  /* its command is on its way */
 };
 
 struct jump_management {
@@ -36,14 +39,17 @@ struct jump_management {
     char line[LINE_BYTES];
     size_t line_len;
     bool line_too_long;
-    struct wanted wanted[MAX_WANTED];
-    size_t wanted_len, asked; /* how many of them the status that was asked for will answer */
+    size_t asked; /* how many of those below the status that was asked for will answer */
+    size_t lost;
+    bool full; /* some of them found no room for their command */
     int column_address, column_client, column_peer;
+    size_t wanted_len, room;
+    struct wanted wanted[];
 };
 
-struct jump_management *jump_management_open(const char *path)
+struct jump_management *jump_management_open(const char *path, size_t room)
 {
-    struct jump_management *m = calloc(1, sizeof *m);
+    struct jump_management *m = calloc(1, sizeof *m + room * sizeof m->wanted[0]);
 
     if (m == NULL || strlen(path) >= sizeof m->path) {
         free(m);
@@ -51,6 +57,7 @@ struct jump_management *jump_management_open(const char *path)
     }
     strcpy(m->path, path);
     m->fd = -1;
+    m->room = room;
     return m;
 }
 
@@ -59,6 +66,7 @@ static void disconnect(struct jump_management *m)
     if (m->fd >= 0)
         close(m->fd);
     m->fd = -1;
+    m->lost += m->wanted_len;
     m->out_len = m->line_len = m->wanted_len = m->asked = 0;
 }
 
@@ -156,25 +164,60 @@ static void take_client(struct jump_management *m, char *const columns[], int n)
     unsigned long client, peer;
 
     if (m->column_client <= 0 || m->column_client >= n || m->column_peer <= 0 || m->column_peer >= n
-        || m->column_address <= 0)
+        || m->column_address <= 0 || m->column_address >= n)
         return;
     client = strtoul(columns[m->column_client], &end, 10);
     if (*end != '\0')
         return;
     peer = strtoul(columns[m->column_peer], &end, 10);
     for (size_t i = 0; i < m->asked; i++)
-        if (m->wanted[i].peer_id != UINT32_MAX ? m->wanted[i].peer_id == peer
-                                               : is_address(&m->wanted[i].shown, columns[m->column_address])) {
+        if (m->wanted[i].inet6 && !m->wanted[i].done
+            && (m->wanted[i].peer_id != UINT32_MAX ? m->wanted[i].peer_id == peer
+                                                   : is_address(&m->wanted[i].shown, columns[m->column_address]))) {
             (void)snprintf(text, sizeof text, "client-kill %lu\n", client);
-            (void)command(m, text);
+            m->wanted[i].done = command(m, text);
+            m->full = m->full || !m->wanted[i].done; /* it is asked for again, in another turn */
             return;
         }
 }
 
-static void ask(struct jump_management *m)
+/* Keep those that are not done. Of the first `asked` only those for which there was no room. */
+static void tidy(struct jump_management *m, size_t asked)
 {
-    if (m->wanted_len > 0 && m->asked == 0 && command(m, "status 3\n"))
+    size_t kept = 0;
+
+    for (size_t i = 0; i < m->wanted_len; i++)
+        if (!m->wanted[i].done && (i >= asked || !m->wanted[i].inet6 || m->full))
+            m->wanted[kept++] = m->wanted[i];
+    m->wanted_len = kept;
+}
+
+/* What can go out now. A status is asked for when none is out, for all that wait then. */
+static void serve(struct jump_management *m)
+{
+    bool ask = false;
+
+    if (m->asked > 0)
+        return; /* the places in the list are spoken of until END */
+    for (size_t i = 0; i < m->wanted_len && m->fd >= 0; i++) {
+        const uint8_t *ip = m->wanted[i].shown.ip;
+        char text[64];
+
+        if (m->wanted[i].inet6) {
+            ask = true;
+            continue;
+        }
+        (void)snprintf(text, sizeof text, "kill %u.%u.%u.%u:%u\n", ip[12], ip[13], ip[14], ip[15],
+                       m->wanted[i].shown.port);
+        m->wanted[i].done = command(m, text);
+        if (!m->wanted[i].done)
+            break;
+    }
+    tidy(m, 0);
+    if (ask && m->out_len == 0 && command(m, "status 3\n")) {
         m->asked = m->wanted_len;
+        m->full = false;
+    }
 }
 
 static void take_line(struct jump_management *m)
@@ -191,21 +234,21 @@ static void take_line(struct jump_management *m)
     } else if (strcmp(columns[0], "CLIENT_LIST") == 0) {
         take_client(m, columns, n);
     } else if (strcmp(columns[0], "END") == 0) {
-        m->wanted_len -= m->asked;
-        memmove(m->wanted, m->wanted + m->asked, m->wanted_len * sizeof m->wanted[0]);
+        size_t asked = m->asked;
+
+        if (m->column_client <= 0 || m->column_peer <= 0 || m->column_address <= 0)
+            m->lost += asked; /* another form of status: nobody can be found in it */
         m->asked = 0;
-        ask(m);
+        tidy(m, asked); /* who was not in the list is gone already */
+        serve(m);
     }
 }
 
-void jump_management_run(struct jump_management *m)
+static void receive(struct jump_management *m)
 {
     char bytes[4096];
     ssize_t n;
 
-    if (m->fd < 0)
-        return;
-    flush(m);
     while (m->fd >= 0 && (n = recv(m->fd, bytes, sizeof bytes, MSG_DONTWAIT)) != 0) {
         if (n < 0) {
             if (errno != EAGAIN && errno != EINTR)
@@ -232,21 +275,41 @@ void jump_management_run(struct jump_management *m)
         disconnect(m); /* the other end closed */
 }
 
+void jump_management_run(struct jump_management *m)
+{
+    if (m->fd >= 0)
+        flush(m);
+    if (m->fd >= 0)
+        receive(m);
+    if (m->fd >= 0)
+        serve(m);
+}
+
+size_t jump_management_lost(struct jump_management *m)
+{
+    size_t lost = m->lost;
+
+    m->lost = 0;
+    return lost;
+}
+
 bool jump_management_kill(struct jump_management *m, const struct jump_path *shown, uint32_t peer_id, bool inet6_socket)
 {
-    char text[64];
+    if (m->fd < 0 || m->wanted_len == m->room)
+        return false;
+    m->wanted[m->wanted_len++] = (struct wanted){.shown = *shown, .peer_id = peer_id, .inet6 = inet6_socket};
+    serve(m);
+    return true; /* or it is among the lost */
+}
 
-    if (m->fd < 0)
-        return false;
-    if (!inet6_socket) {
-        (void)snprintf(text, sizeof text, "kill %u.%u.%u.%u:%u\n", shown->ip[12], shown->ip[13], shown->ip[14],
-                       shown->ip[15], shown->port);
-        return command(m, text);
-    }
-    if (m->wanted_len == MAX_WANTED)
-        return false;
-    m->wanted[m->wanted_len].shown = *shown;
-    m->wanted[m->wanted_len++].peer_id = peer_id;
-    ask(m);
-    return m->fd >= 0;
+void jump_management_forget(struct jump_management *m, const struct jump_path *shown)
+{
+    for (size_t i = 0; i < m->wanted_len; i++)
+        if (memcmp(&m->wanted[i].shown, shown, sizeof *shown) == 0)
+            m->wanted[i].done = true; /* taken out in its turn */
+}
+
+size_t jump_management_waiting(const struct jump_management *m)
+{
+    return m->wanted_len;
 }

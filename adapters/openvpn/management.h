@@ -15,8 +15,11 @@
 
 struct jump_management;
 
-/** @return NULL without memory. Connects later. */
-struct jump_management *jump_management_open(const char *path);
+/**
+ * @param room how many ends may wait: as many as there are peers, so that none is ever refused for the others
+ * @return NULL without memory. Connects later.
+ */
+struct jump_management *jump_management_open(const char *path, size_t room);
 void jump_management_close(struct jump_management *management);
 
 /** Connect if not connected. @return false with *problem: nobody listens */
@@ -25,18 +28,27 @@ bool jump_management_connect(struct jump_management *management, struct jump_pro
 /** The socket, and what to wait for (POLLIN, POLLOUT); -1: not connected. */
 int jump_management_fd(const struct jump_management *management, short *events);
 
-/** Serve what poll found. */
+/** Serve what poll found: what waits goes out in turns, as the other end takes it. */
 void jump_management_run(struct jump_management *management);
 
+/** How many ends were lost since the last call (the other end closed, or its status is not understood). */
+size_t jump_management_lost(struct jump_management *management);
+
 /**
- * End the instance that OpenVPN knows by this address.
+ * End the instance that OpenVPN knows by this address: at once, or as soon as the other end takes commands again.
  *
  * @param inet6_socket the server's socket is AF_INET6: OpenVPN's `kill` finds nobody there, so the instance is looked
  *                     up by its peer-id (or address) in `status 3`, and `client-kill` is used
  * @param peer_id      UINT32_MAX: unknown
- * @return false: not connected, or too many wait
+ * @return false: not connected, or no room
  */
 bool jump_management_kill(struct jump_management *management, const struct jump_path *shown, uint32_t peer_id,
                           bool inet6_socket);
+
+/** The instance that OpenVPN knew by this address is gone by itself: whoever has the address next must not be ended. */
+void jump_management_forget(struct jump_management *management, const struct jump_path *shown);
+
+/** Ends that wait for their turn. */
+size_t jump_management_waiting(const struct jump_management *management);
 
 #endif

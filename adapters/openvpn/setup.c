@@ -137,7 +137,7 @@ static bool open_sockets(struct jump_ovpn *o, struct jump_problem *problem)
         return o->netlink != NULL;
     }
     if (!o->facts.management && jump_inject_management_path(path, sizeof path, &o->arguments)) {
-        o->management = jump_management_open(path);
+        o->management = jump_management_open(path, o->numbers);
         if (o->management == NULL) {
             jump_problem_set(problem, "not enough memory");
             return false;
