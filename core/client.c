@@ -128,7 +128,7 @@ void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_
         break;
     case JUMP_MODE_VOLATILE:
         if (from == JUMP_MODE_ATTACHED) /* what was measured long ago says nothing now */
-            jump_prober_forget_candidates(e);
+            jump_prober_forget_candidates(e, s);
         c->candidate_probe_at = e->now;
         break;
     case JUMP_MODE_DEGRADED_BOUND:

@@ -93,6 +93,23 @@ bool jump_health_answer(struct jump_health *h, jump_time *sent_at, uint64_t seq,
     return true;
 }
 
+bool jump_health_first_since(const struct jump_health *h, jump_time *sent_at, bool *answered, jump_time since,
+                             jump_time settle, jump_time now)
+{
+    bool found = false;
+    for (uint64_t seq = h->next_seq - 1; seq > 0 && h->next_seq - seq <= JUMP_HEALTH_PROBES; seq--) {
+        jump_time at = jump_health_sent_at(h, seq, now);
+        if (!(h->used & bit_of(seq)) || at < since)
+            break;
+        if (now - at < settle)
+            continue;
+        found = true;
+        *sent_at = at;
+        *answered = (h->answered & bit_of(seq)) != 0;
+    }
+    return found;
+}
+
 void jump_health_overdue(struct jump_health *h)
 {
     smooth(h, true);

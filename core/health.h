@@ -44,6 +44,15 @@ jump_time jump_health_sent_at(const struct jump_health *h, uint64_t seq, jump_ti
 /** True if this probe was sent and has not been answered. */
 bool jump_health_waiting(const struct jump_health *h, uint64_t seq);
 
+/**
+ * The first probe that was sent at `since` or later and has had `settle` to be answered. Chosen by its time alone: whoever
+ * looks at the newest of a train of probes finds the answered one that ended it.
+ *
+ * @return false: there is none
+ */
+bool jump_health_first_since(const struct jump_health *h, jump_time *sent_at, bool *answered, jump_time since,
+                             jump_time settle, jump_time now);
+
 /** Client: a probe is overdue; it counts as lost in the smoothed loss (an answer that comes later is no harm). */
 void jump_health_overdue(struct jump_health *h);
 

@@ -37,6 +37,8 @@ struct jump_candidate_part {
     struct jump_health health;
     jump_time stable_since;
     uint64_t proof_attempt; /* the newest attempt whose PROOF went out here */
+    jump_time sampled_at;   /* when the newest probe was sent that is counted below */
+    uint32_t tried, lost;   /* one for each heartbeat, of the binding and of candidates alike; older ones fade */
     bool known, refused;
 };
 
@@ -148,7 +150,7 @@ void jump_prober_full_size_lost(struct jump_engine *e, struct jump_session *s);
 void jump_prober_dead(struct jump_engine *e, struct jump_session *s);
 void jump_prober_judge(struct jump_engine *e, struct jump_session *s);
 bool jump_prober_has_choice(const struct jump_engine *e, const struct jump_session *s);
-void jump_prober_forget_candidates(struct jump_engine *e);
+void jump_prober_forget_candidates(struct jump_engine *e, const struct jump_session *s);
 void jump_prober_candidates(struct jump_engine *e, struct jump_session *s);
 void jump_prober_consider_switch(struct jump_engine *e, struct jump_session *s);
 

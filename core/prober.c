@@ -10,6 +10,8 @@
 
 #define FULL_TRIES 3
 #define LEAST_FULL_TIMEOUT JUMP_MS(1000)
+#define MOST_SAMPLES 256u /* about two minutes of heartbeats are remembered, one at least */
+#define FORGET_AFTER JUMP_MS(30000) /* a path that was good for so long: what was measured before says nothing now */
 
 struct jump_candidate_part *jump_prober_candidate(struct jump_engine *e, uint8_t transport)
 {
@@ -17,6 +19,27 @@ struct jump_candidate_part *jump_prober_candidate(struct jump_engine *e, uint8_t
         if (e->candidates[i].candidate.path.transport == transport)
             return &e->candidates[i];
     return NULL;
+}
+
+/* One outcome for each heartbeat, whatever the pace of the probes: a train of losses on the binding must not weigh more than
+ * the same silence of a candidate. Two paths are compared by these alone. */
+static void sample(struct jump_engine *e, const struct jump_session *s, uint8_t transport, const struct jump_health *h)
+{
+    struct jump_candidate_part *p = jump_prober_candidate(e, transport);
+    jump_time pace = JUMP_MS(s->policy.heartbeat_interval_ms), sent_at;
+    bool answered;
+    if (!p)
+        return;
+    jump_time since = jump_later(p->sampled_at + pace - JUMP_MS(2), e->now - jump_earlier(e->now, 4 * pace));
+    if (!jump_health_first_since(h, &sent_at, &answered, since, jump_health_rto(h), e->now))
+        return;
+    p->sampled_at = sent_at;
+    p->tried++;
+    p->lost += !answered;
+    if (p->tried >= MOST_SAMPLES) {
+        p->tried /= 2;
+        p->lost /= 2;
+    }
 }
 
 /* --- probing the binding ------------------------------------------------------------------------------------ */
@@ -58,6 +81,7 @@ void jump_prober_probe(struct jump_engine *e, struct jump_session *s)
 {
     struct jump_client_part *c = &s->u.client;
     jump_time interval = next_interval(e, s);
+    sample(e, s, s->binding.transport, &s->health);
     c->newest_seq = jump_health_send(&s->health, e->now);
     send_probe(e, s, c->newest_seq, &s->binding, true, interval, JUMP_PROBE_BYTES);
     if (c->overdue_at == JUMP_NEVER || e->now >= c->overdue_at) /* the oldest that waits: a later probe puts nothing off */
@@ -145,14 +169,20 @@ bool jump_prober_has_choice(const struct jump_engine *e, const struct jump_sessi
     return (s->mode == JUMP_MODE_VOLATILE || s->mode == JUMP_MODE_DEGRADED_BOUND) && e->candidate_count > 1;
 }
 
-void jump_prober_forget_candidates(struct jump_engine *e)
+void jump_prober_forget_candidates(struct jump_engine *e, const struct jump_session *s)
 {
+    jump_time newest = 0;
+    for (uint8_t i = 0; i < e->candidate_count; i++)
+        if (e->candidates[i].candidate.path.transport != s->binding.transport)
+            newest = jump_later(newest, e->candidates[i].sampled_at);
     for (uint8_t i = 0; i < e->candidate_count; i++) {
         struct jump_candidate_part *p = &e->candidates[i];
         p->known = false;
         p->stable_since = JUMP_NEVER;
         p->health.used = 0;
         p->health.loss_ppm = p->health.srtt_us = 0;
+        if (e->now - newest >= FORGET_AFTER)
+            p->tried = p->lost = 0;
     }
 }
 
@@ -163,6 +193,7 @@ void jump_prober_candidates(struct jump_engine *e, struct jump_session *s)
         const struct jump_path *path = &p->candidate.path;
         if (path->transport == s->binding.transport || p->refused)
             continue;
+        sample(e, s, path->transport, &p->health);
         if (jump_health_waiting(&p->health, p->health.next_seq - 1)) {
             jump_health_overdue(&p->health);
             p->stable_since = JUMP_NEVER;
@@ -173,23 +204,25 @@ void jump_prober_candidates(struct jump_engine *e, struct jump_session *s)
     s->u.client.candidate_probe_at = e->now + JUMP_MS(s->policy.heartbeat_interval_ms);
 }
 
-static void score_of(struct jump_score_input *in, const struct jump_health *h, jump_time stable_since,
-                     uint32_t priority, uint8_t id, jump_time now)
+static void score_of(struct jump_score_input *in, const struct jump_candidate_part *p, uint32_t rtt_us,
+                     jump_time stable_since)
 {
-    in->loss_ppm = jump_health_loss_before(h, jump_health_rto(h), now); /* one window is too few probes to compare */
-    in->rtt_us = h->srtt_us;
+    in->loss_ppm = p->tried == 0 ? 0 : (uint32_t)((uint64_t)p->lost * JUMP_PPM / p->tried);
+    in->probes = p->tried;
+    in->rtt_us = rtt_us;
     in->stable_since = stable_since;
-    in->priority = priority;
-    in->id = id;
-    in->known = h->srtt_us != 0;
+    in->priority = p->candidate.priority;
+    in->id = p->candidate.path.transport;
+    in->known = rtt_us != 0 && p->tried > 0;
 }
 
 static struct jump_candidate_part *best_candidate(struct jump_engine *e, struct jump_session *s)
 {
     struct jump_score_input current, best, in;
     struct jump_candidate_part *found = NULL, *own = jump_prober_candidate(e, s->binding.transport);
-    score_of(&current, &s->health, s->health.good_since, own ? own->candidate.priority : 0, s->binding.transport,
-             e->now);
+    if (!own || own->tried == 0) /* gone from the list, and dead in a moment; or there is nothing to compare with */
+        return NULL;
+    score_of(&current, own, s->health.srtt_us, s->health.good_since);
     uint32_t margin = jump_score_margin(s->policy.hysteresis_margin,
                                         s->volatile_at == JUMP_NEVER ? 0 : e->now - s->volatile_at,
                                         JUMP_MS(s->policy.volatile_to_degraded_ms));
@@ -197,7 +230,7 @@ static struct jump_candidate_part *best_candidate(struct jump_engine *e, struct 
         struct jump_candidate_part *p = &e->candidates[i];
         if (p->candidate.path.transport == s->binding.transport || p->refused || !p->known)
             continue;
-        score_of(&in, &p->health, p->stable_since, p->candidate.priority, p->candidate.path.transport, e->now);
+        score_of(&in, p, p->health.srtt_us, p->stable_since);
         if (jump_score_better_by(&in, &current, margin) && (!found || jump_score_compare(&in, &best) < 0)) {
             found = p;
             best = in;

@@ -11,7 +11,9 @@
 enum {
     LOSS_POINTS = 80,
     RTT_POINTS = 20,
-    RTT_US_PER_POINT = 50000 /* an RTT of a second gets none: people no longer talk over it */
+    RTT_US_PER_POINT = 50000, /* an RTT of a second gets none: people no longer talk over it */
+    LEAST_PROBES = 12,
+    MICRO = 1000000
 };
 
 static uint32_t loss_of(const struct jump_score_input *in)
@@ -36,13 +38,43 @@ int jump_score_compare(const struct jump_score_input *a, const struct jump_score
     return (int)a->id - (int)b->id;
 }
 
-uint32_t jump_score_points(const struct jump_score_input *in)
+/* In millionths of a point: rounding would make a whole one of a millisecond. */
+static int64_t rtt_points(const struct jump_score_input *in)
+{
+    int64_t late = (int64_t)in->rtt_us * (MICRO / RTT_US_PER_POINT), most = (int64_t)RTT_POINTS * MICRO;
+    return late < most ? most - late : 0;
+}
+
+static int64_t points(const struct jump_score_input *in)
 {
     if (!in->known || loss_of(in) == PPM)
         return 0;
-    uint32_t loss = (PPM - loss_of(in)) / (PPM / LOSS_POINTS);
-    uint32_t late = in->rtt_us / RTT_US_PER_POINT;
-    return loss + (late < RTT_POINTS ? RTT_POINTS - late : 0);
+    return (int64_t)(PPM - loss_of(in)) * LOSS_POINTS + rtt_points(in);
+}
+
+uint32_t jump_score_points(const struct jump_score_input *in)
+{
+    return (uint32_t)(points(in) / MICRO);
+}
+
+/* What chance alone may do to a loss of so few probes: its variance, after one more that was answered and one that was not. */
+static uint64_t spread(const struct jump_score_input *in, uint64_t *loss)
+{
+    uint64_t n = in->probes;
+    *loss = (loss_of(in) * n + PPM) / (n + 2);
+    return *loss * (PPM - *loss) / (n + 2);
+}
+
+/* Is the lower loss more than chance? Three deviations of the difference; a handful of probes says nothing. */
+static bool told_apart(const struct jump_score_input *candidate, const struct jump_score_input *current)
+{
+    uint64_t better, worse;
+    if (candidate->probes == 0 && current->probes == 0)
+        return true;
+    if (candidate->probes < LEAST_PROBES || current->probes < LEAST_PROBES)
+        return false;
+    uint64_t variance = spread(candidate, &better) + spread(current, &worse);
+    return worse > better && (worse - better) * (worse - better) > 9 * variance;
 }
 
 bool jump_score_better_by(const struct jump_score_input *candidate, const struct jump_score_input *current,
@@ -51,8 +83,9 @@ bool jump_score_better_by(const struct jump_score_input *candidate, const struct
     /* Both: points alone could let a short RTT outvote loss, the order alone knows no margin. */
     if (!candidate->known || jump_score_compare(candidate, current) >= 0)
         return false;
-    uint32_t have = jump_score_points(current), offered = jump_score_points(candidate);
-    return offered >= have && offered - have >= margin_points;
+    if (loss_of(candidate) != loss_of(current) && !told_apart(candidate, current)) /* the same loss, as far as one can tell */
+        return rtt_points(candidate) - rtt_points(current) >= (int64_t)(margin_points > 0 ? margin_points : 1) * MICRO;
+    return points(candidate) - points(current) >= (int64_t)margin_points * MICRO;
 }
 
 uint32_t jump_score_margin(uint32_t policy_margin, jump_time bad_for, jump_time volatile_to_degraded)

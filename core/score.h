@@ -14,6 +14,7 @@
 /** What is known of one transport. */
 struct jump_score_input {
     uint32_t loss_ppm;      /* over the loss window, parts per million; more than 1 000 000 counts as that */
+    uint32_t probes;        /* that the loss was taken from; 0: it is exact */
     uint32_t rtt_us;        /* smoothed */
     jump_time stable_since; /* when it last became stable; JUMP_NEVER: it is not */
     uint32_t priority;      /* configured; lower is preferred */
@@ -34,7 +35,8 @@ uint32_t jump_score_points(const struct jump_score_input *in);
 
 /**
  * True if the candidate deserves a voluntary switch: it comes first in jump_score_compare and is better by at
- * least this many points. Never for a candidate that was not measured.
+ * least this many points. Never for a candidate that was not measured. A lower loss counts only where it is more than
+ * chance: among few probes two equal paths never show the same (docs/decisions/0013).
  */
 bool jump_score_better_by(const struct jump_score_input *candidate, const struct jump_score_input *current,
                           uint32_t margin_points);

@@ -559,6 +559,7 @@ static void test_T11_a_denied_switch_while_degraded_is_an_event_and_nothing_else
     struct peek_record before, after;
     story_prepare(1);
     POLICY(switch_cooldown_ms, 60000);
+    POLICY(stable_window_ms, 60000);
     story_attach();
     w.clients[0].loss_ppm[0] = 250000;
     WAIT(C().state == JUMP_DEGRADED && C().bound, 30000);
@@ -566,7 +567,7 @@ static void test_T11_a_denied_switch_while_degraded_is_an_event_and_nothing_else
     CU_ASSERT_EQUAL(world_count(&w, false, JUMP_EVENT_SWITCH_DENIED, REASON(NONE)), 0);
     world_candidates(&w, 0, 2, NULL); /* a better one appears, and the cooldown since the birth still runs */
     peek_note(&before, &w, false, 0);
-    WAIT(world_count(&w, false, JUMP_EVENT_SWITCH_DENIED, REASON(COOLDOWN_ACTIVE)) == 1, 10000);
+    WAIT(world_count(&w, false, JUMP_EVENT_SWITCH_DENIED, REASON(COOLDOWN_ACTIVE)) == 1, 30000);
     peek_note(&after, &w, false, 0);
     CU_ASSERT_TRUE(peek_same_record(&before, &after));
     CU_ASSERT_EQUAL(C().state, JUMP_DEGRADED);

@@ -227,6 +227,116 @@ static void test_weather_a_new_birth_of_the_same_instance_ends_the_old_unbound_s
     story_end();
 }
 
+/* --- two uplinks ------------------------------------------------------------------------------------------------- */
+
+static unsigned switched, by_choice;
+
+static void count_switches(void)
+{
+    for (unsigned i = 0; i < w.event_count; i++)
+        if (w.events[i].server && w.events[i].event.kind == JUMP_EVENT_TRANSPORT_SWITCH) {
+            switched++;
+            by_choice += w.events[i].event.voluntary;
+        }
+    w.event_count = 0; /* five minutes of trouble are more events than a world holds */
+}
+
+static void begin_with_two_uplinks(uint64_t seed)
+{
+    switched = by_choice = 0;
+    world_init(&w, 1, seed);
+    story_attach();
+    world_candidates(&w, 0, 2, NULL);
+    world_busy(&w, 0, JUMP_MS(2000));
+}
+
+static void pass_minutes(unsigned minutes)
+{
+    for (unsigned i = 0; i < minutes * 60; i++) {
+        world_busy(&w, 0, JUMP_MS(1000));
+        count_switches();
+    }
+}
+
+static void test_weather_two_equally_bad_uplinks_are_no_reason_to_switch(void)
+{
+    static const uint32_t losses[] = { 100000, 150000, 200000 };
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned all = 0;
+        for (uint64_t seed = 1; seed <= 12; seed++) {
+            begin_with_two_uplinks(seed);
+            w.clients[0].loss_ppm[0] = w.clients[0].loss_ppm[1] = losses[i];
+            w.clients[0].delay[1] = JUMP_MS(20); /* less than a point */
+            pass_minutes(5);
+            CU_ASSERT_TRUE(by_choice <= 1);
+            CU_ASSERT_TRUE(C().bound && S().bound);
+            all += by_choice;
+            world_free(&w);
+        }
+        CU_ASSERT_TRUE(all <= 3); /* in an hour; about 300 before the decision 0013 */
+    }
+}
+
+static void test_weather_the_better_one_of_two_bad_uplinks_is_found_and_kept(void)
+{
+    static const struct {
+        uint32_t bad, better;
+        unsigned within_s;
+    } pairs[] = { { 250000, 0, 30 }, { 400000, 100000, 30 }, { 150000, 0, 60 }, { 150000, 30000, 120 } };
+    for (unsigned i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        for (uint64_t seed = 1; seed <= 6; seed++) {
+            begin_with_two_uplinks(seed);
+            w.clients[0].loss_ppm[0] = pairs[i].bad;
+            w.clients[0].loss_ppm[1] = pairs[i].better;
+            for (unsigned s = 0; s < pairs[i].within_s && C().binding.transport != 2; s++) {
+                world_busy(&w, 0, JUMP_MS(1000));
+                count_switches();
+            }
+            CU_ASSERT_EQUAL(C().binding.transport, 2);
+            pass_minutes(4);
+            CU_ASSERT_EQUAL(C().binding.transport, 2);
+            CU_ASSERT_TRUE(switched <= 1 + by_choice && by_choice <= 1);
+            world_free(&w);
+        }
+}
+
+static void test_weather_an_uplink_that_falls_silent_for_20_s_and_comes_back_costs_one_switch(void)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        begin_with_two_uplinks(seed);
+        world_run(&w, JUMP_MS(37 * seed));
+        w.clients[0].up[0] = false;
+        WAIT(C().state == JUMP_ATTACHED && C().binding.transport == 2 && S().generation == 2, 3000);
+        world_busy(&w, 0, JUMP_MS(18000));
+        count_switches();
+        w.clients[0].up[0] = true;
+        pass_minutes(5);
+        CU_ASSERT_EQUAL(switched, 1); /* the other one is as good: no reason to go back */
+        CU_ASSERT_EQUAL(by_choice, 0);
+        CU_ASSERT_EQUAL(C().binding.transport, 2);
+        CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+        world_free(&w);
+    }
+}
+
+static void test_weather_back_from_a_bad_second_uplink_to_the_first_it_goes_once(void)
+{
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        begin_with_two_uplinks(seed);
+        w.clients[0].loss_ppm[1] = 150000;
+        w.clients[0].up[0] = false;
+        WAIT(C().state == JUMP_ATTACHED && C().binding.transport == 2, 8000);
+        world_busy(&w, 0, JUMP_MS(20000));
+        count_switches();
+        w.clients[0].up[0] = true;
+        pass_minutes(5);
+        CU_ASSERT_EQUAL(C().binding.transport, 1);
+        CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+        CU_ASSERT_TRUE(switched <= 3 && by_choice <= 1); /* one away, one back, and a death by loss on the bad one */
+        world_free(&w);
+    }
+}
+
 #define TESTS(X)                                                                                              \
     X(test_weather_after_a_rebinding_in_a_silence_the_downlink_is_back_within_one_idle_interval)              \
     X(test_weather_the_clients_first_packet_after_a_silence_moves_the_session_in_a_few_round_trips)           \
@@ -234,6 +344,10 @@ static void test_weather_a_new_birth_of_the_same_instance_ends_the_old_unbound_s
     X(test_weather_an_idle_client_that_only_hears_probes_again_within_a_heartbeat)                            \
     X(test_weather_window_8_s_ttl_15_s_hole_25_s_each_side_ends_at_its_own_bound_and_a_new_birth_follows)     \
     X(test_weather_a_new_birth_works_while_the_server_still_holds_the_old_session_unbound)                    \
-    X(test_weather_a_new_birth_of_the_same_instance_ends_the_old_unbound_session)
+    X(test_weather_a_new_birth_of_the_same_instance_ends_the_old_unbound_session)                             \
+    X(test_weather_two_equally_bad_uplinks_are_no_reason_to_switch)                                           \
+    X(test_weather_the_better_one_of_two_bad_uplinks_is_found_and_kept)                                       \
+    X(test_weather_an_uplink_that_falls_silent_for_20_s_and_comes_back_costs_one_switch)                      \
+    X(test_weather_back_from_a_bad_second_uplink_to_the_first_it_goes_once)
 
 RUN_TESTS("engine_weather", TESTS)

@@ -80,10 +80,11 @@ static void test_score_points_run_from_0_to_100_and_never_rise_with_loss_or_dela
 static void test_score_a_margin_must_be_reached_not_almost(void)
 {
     struct jump_score_input current = good, candidate = good;
+    current.rtt_us = candidate.rtt_us = 0;
     current.loss_ppm = 200000; /* 64 + 20 */
     candidate.loss_ppm = 137501; /* 68 + 20: four points better */
     candidate.id = 6;
-    CU_ASSERT_EQUAL(jump_score_points(&candidate) - jump_score_points(&current), 4);
+    CU_ASSERT_EQUAL(jump_score_points(&candidate), jump_score_points(&current) + 4);
     CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 5));
     candidate.loss_ppm = 137500;
     CU_ASSERT_TRUE(jump_score_better_by(&candidate, &current, 5));
@@ -106,6 +107,66 @@ static void test_score_an_equal_candidate_is_never_worth_a_switch_at_margin_1(vo
     struct jump_score_input candidate = good;
     candidate.priority = 1;
     CU_ASSERT_FALSE(jump_score_better_by(&candidate, &good, 1));
+}
+
+/* How often two paths of one and the same loss look different enough, with so many probes of each. */
+static unsigned switches_by_chance(uint32_t loss_ppm, unsigned probes, unsigned of)
+{
+    uint64_t random = loss_ppm + probes;
+    unsigned found = 0;
+    for (unsigned run = 0; run < of; run++) {
+        struct jump_score_input a = good, b = good;
+        a.loss_ppm = b.loss_ppm = 0;
+        for (unsigned i = 0; i < probes; i++) {
+            a.loss_ppm += runner_random(&random) % 1000000 < loss_ppm ? 1 : 0;
+            b.loss_ppm += runner_random(&random) % 1000000 < loss_ppm ? 1 : 0;
+        }
+        a.probes = b.probes = probes;
+        a.loss_ppm = (uint32_t)(a.loss_ppm * 1000000ull / probes);
+        b.loss_ppm = (uint32_t)(b.loss_ppm * 1000000ull / probes);
+        found += jump_score_better_by(&a, &b, 1);
+    }
+    return found;
+}
+
+static void test_score_a_difference_that_chance_explains_is_worth_no_switch(void)
+{
+    for (uint32_t loss = 20000; loss <= 900000; loss += 40000)
+        for (unsigned probes = 4; probes <= 256; probes *= 2)
+            CU_ASSERT_TRUE(switches_by_chance(loss, probes, 2000) <= 12);
+    struct jump_score_input current = good, candidate = good;
+    current.loss_ppm = 440000; /* 25 % each way */
+    candidate.loss_ppm = 0;
+    current.probes = candidate.probes = 11;
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 1));
+    current.probes = candidate.probes = 24; /* twelve seconds at the default pace */
+    CU_ASSERT_TRUE(jump_score_better_by(&candidate, &current, 5));
+    candidate.loss_ppm = 360000; /* 20 % each way */
+    current.probes = candidate.probes = 256;
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 1));
+    candidate.loss_ppm = 278000; /* 15 % each way */
+    CU_ASSERT_TRUE(jump_score_better_by(&candidate, &current, 5));
+    candidate.probes = 0; /* nothing to compare with */
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 1));
+}
+
+static void test_score_where_the_loss_cannot_be_told_apart_the_delay_decides_by_a_whole_point(void)
+{
+    struct jump_score_input current = good, candidate = good;
+    current.probes = candidate.probes = 64;
+    current.loss_ppm = 300000;
+    candidate.loss_ppm = 290000;
+    current.rtt_us = 101000; /* on the two sides of a point's edge, two milliseconds apart */
+    candidate.rtt_us = 99000;
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 1));
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 0));
+    candidate.rtt_us = 51001;
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 1));
+    candidate.rtt_us = 51000;
+    CU_ASSERT_TRUE(jump_score_better_by(&candidate, &current, 1));
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 2));
+    candidate.loss_ppm = 310000; /* never against the loss */
+    CU_ASSERT_FALSE(jump_score_better_by(&candidate, &current, 1));
 }
 
 static void test_score_margin_decays_to_1_and_no_further(void)
@@ -184,6 +245,8 @@ static void test_score_the_count_never_exceeds_64_nor_falls_with_more_loss(void)
     X(test_score_a_margin_must_be_reached_not_almost)                            \
     X(test_score_a_short_delay_does_not_outvote_loss)                            \
     X(test_score_an_equal_candidate_is_never_worth_a_switch_at_margin_1)         \
+    X(test_score_a_difference_that_chance_explains_is_worth_no_switch)           \
+    X(test_score_where_the_loss_cannot_be_told_apart_the_delay_decides_by_a_whole_point) \
     X(test_score_margin_decays_to_1_and_no_further)                              \
     X(test_score_a_clean_path_keeps_the_count_of_the_policy)                     \
     X(test_score_A01_a_false_death_is_rarer_than_1_in_10000_trains)              \
