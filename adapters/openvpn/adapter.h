@@ -122,6 +122,8 @@ struct jump_ovpn {
     uint8_t last_transport;
     jump_time networks_at; /* when the networks were looked at last for the system's news */
     bool networks_wait;    /* news came since */
+    jump_time advice_at;   /* when the core was told last that the link had an error */
+    bool advice_waits;
     unsigned own_tun, link_device; /* interface numbers; 0: none */
     ino_t session_socket;          /* OpenVPN's socket when the session was made */
     jump_time session_made_at, restart_at;
@@ -165,6 +167,14 @@ void jump_ovpn_rounds_end(struct jump_ovpn *ovpn);
 
 /** This client's session has this name for the core; NULL: it is closed. */
 void jump_ovpn_know_client(struct jump_ovpn *ovpn, jump_host host, struct jump_ovpn_client *client);
+
+/**
+ * What came of a real call on OpenVPN's socket. An error that ICMP or the routing gave is advice to the core, fed by the
+ * next jump_ovpn_run (the call may be one of the core's own actions), at most every 100 ms.
+ *
+ * @return result, with errno as it was
+ */
+ssize_t jump_ovpn_came_of(struct jump_ovpn *ovpn, int fd, ssize_t result);
 
 /** User data passed: for the core's idea of a busy session. */
 void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool sent);

@@ -109,7 +109,7 @@ static ssize_t our_recvfrom(int fd, void *bytes, size_t len, int flags, struct s
     for (int i = 0; i < SWALLOW_MAX; i++) {
         ssize_t n = o->real.recvfrom(fd, bytes, len, i == 0 ? flags : flags | MSG_DONTWAIT, address, address_len);
 
-        if (n < 0 || address_len == NULL || *address_len == 0 || !is_udp_address(address)
+        if (jump_ovpn_came_of(o, fd, n) < 0 || address_len == NULL || *address_len == 0 || !is_udp_address(address)
             || inbound(o, fd, bytes, (size_t)n, address, address_len) == DELIVER)
             return n;
         *address_len = room;
@@ -136,7 +136,7 @@ static ssize_t our_recvmsg(int fd, struct msghdr *message, int flags)
     for (int i = 0; i < SWALLOW_MAX; i++) {
         ssize_t n = o->real.recvmsg(fd, message, i == 0 ? flags : flags | MSG_DONTWAIT);
 
-        if (n < 0 || message->msg_namelen == 0 || !is_udp_address(message->msg_name) || message->msg_iovlen != 1)
+        if (jump_ovpn_came_of(o, fd, n) < 0 || message->msg_namelen == 0 || !is_udp_address(message->msg_name) || message->msg_iovlen != 1)
             return n;
         keep_pktinfo(o, message);
         if (inbound(o, fd, message->msg_iov[0].iov_base, (size_t)n, message->msg_name, &message->msg_namelen) == DELIVER)
@@ -186,8 +186,8 @@ ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uin
         }
         return o->real.sendmsg(o->link_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
-    return o->real.sendto(o->link_fd, bytes, bytes_len, MSG_DONTWAIT | MSG_NOSIGNAL,
-                          (const struct sockaddr *)&address, address_len);
+    return jump_ovpn_came_of(o, o->link_fd, o->real.sendto(o->link_fd, bytes, bytes_len, MSG_DONTWAIT | MSG_NOSIGNAL,
+                                                           (const struct sockaddr *)&address, address_len));
 }
 
 /* What OpenVPN sends. SWALLOW: it is held or dropped. `address` is replaced where it goes elsewhere. */
@@ -238,7 +238,7 @@ static ssize_t our_sendto(int fd, const void *bytes, size_t len, int flags, cons
 
     if (is_udp_address(address) && outbound(o, fd, bytes, len, &elsewhere, &address, &address_len) == SWALLOW)
         return (ssize_t)len;
-    return o->real.sendto(fd, bytes, len, flags, address, address_len);
+    return jump_ovpn_came_of(o, fd, o->real.sendto(fd, bytes, len, flags, address, address_len));
 }
 
 static ssize_t our_sendmsg(int fd, const struct msghdr *message, int flags)
@@ -255,7 +255,7 @@ static ssize_t our_sendmsg(int fd, const struct msghdr *message, int flags)
             return (ssize_t)message->msg_iov[0].iov_len;
         changed.msg_name = (void *)(uintptr_t)address;
     }
-    return o->real.sendmsg(fd, &changed, flags);
+    return jump_ovpn_came_of(o, fd, o->real.sendmsg(fd, &changed, flags));
 }
 
 /* Wait */

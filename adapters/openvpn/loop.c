@@ -20,6 +20,7 @@
 
 #define ACTIVITY_EVERY JUMP_MS(100)
 #define FLUSH_EVERY JUMP_MS(1)
+#define ADVICE_EVERY JUMP_MS(100)
 #define NETWORKS_EVERY JUMP_MS(100) /* a look costs a few questions to the kernel for each interface */
 #define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
 #define RESTART_WAIT_MAX 6       /* 2^6 s */
@@ -341,6 +342,27 @@ void jump_ovpn_flush(struct jump_ovpn *ovpn)
     ovpn->flush_at = ovpn->now + FLUSH_EVERY;
 }
 
+ssize_t jump_ovpn_came_of(struct jump_ovpn *ovpn, int fd, ssize_t result)
+{
+    if (result < 0 && ovpn->arguments.role == JUMP_CLIENT && fd == ovpn->link_fd
+        && (errno == ECONNREFUSED || errno == EHOSTUNREACH || errno == ENETUNREACH))
+        ovpn->advice_waits = true;
+    return result;
+}
+
+/* Anybody can forge ICMP: the core sends a probe and lets its answer decide. */
+static void advise(struct jump_ovpn *ovpn)
+{
+    struct jump_input in = {.kind = JUMP_IN_ADVICE};
+
+    ovpn->advice_waits = false;
+    ovpn->advice_at = ovpn->now;
+    if (ovpn->top == NULL || ovpn->top->host == 0)
+        return;
+    in.host = ovpn->top->host;
+    (void)jump_ovpn_feed(ovpn, &in);
+}
+
 /* A host where containers come and go has such news without an end. What waits is not lost: the look takes all. */
 void jump_ovpn_networks_changed(struct jump_ovpn *ovpn)
 {
@@ -360,6 +382,8 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
                       lost);
     if (ovpn->networks_wait)
         jump_ovpn_networks_changed(ovpn);
+    if (ovpn->advice_waits && ovpn->advice_at + ADVICE_EVERY <= ovpn->now)
+        advise(ovpn);
     if (jump_engine_deadline(ovpn->engine) <= ovpn->now) {
         struct jump_input in = {.kind = JUMP_IN_TICK};
 
@@ -403,6 +427,8 @@ jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
         at = earlier(at, ovpn->activity_at + ACTIVITY_EVERY);
     if (ovpn->networks_wait)
         at = earlier(at, ovpn->networks_at + NETWORKS_EVERY);
+    if (ovpn->advice_waits)
+        at = earlier(at, ovpn->advice_at + ADVICE_EVERY);
     if (ovpn->audit != NULL)
         at = earlier(at, jump_audit_file_deadline(ovpn->audit));
     if (ovpn->control != NULL)

@@ -4,6 +4,7 @@
  * the tick and however full the queue. The real loop.c, map, store and engines; only the socket is a list.
  * Read next: adapters/openvpn/loop.c, adapters/README.md.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -418,6 +419,56 @@ static void test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_
     end();
 }
 
+static unsigned sends;
+
+static ssize_t count_a_send(int fd, const void *bytes, size_t len, int flags, const struct sockaddr *address, socklen_t n)
+{
+    (void)fd, (void)bytes, (void)flags, (void)address, (void)n;
+    sends++;
+    errno = ECONNREFUSED; /* and even the probe that follows from an error meets one */
+    return len > 0 ? -1 : 0;
+}
+
+static void test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_no_more_than_a_probe(void)
+{
+    struct jump_ovpn_client top = { .host = 5 };
+    struct jump_ovpn device = { .restart_at = JUMP_NEVER, .top = &top, .arguments.role = JUMP_CLIENT };
+    struct jump_session_view before, after;
+    begin();
+    run(JUMP_MS(30000), JUMP_MS(1)); /* idle: the next probe is seconds away */
+    device.engine = clients; /* session 5 is this device's */
+    device.map = server.map;
+    device.link_fd = server.link_fd;
+    device.real.sendto = count_a_send;
+    device.uplinks[0] = (struct jump_uplink){ .id = 1, .via_link = true, .fd = -1 };
+    device.now = now;
+    sends = 0;
+    errno = EAGAIN;
+    (void)jump_ovpn_came_of(&device, device.link_fd, -1);
+    errno = ECONNREFUSED;
+    (void)jump_ovpn_came_of(&device, device.link_fd + 1, -1); /* somebody else's socket */
+    (void)jump_ovpn_came_of(&device, device.link_fd, 10);
+    (void)jump_ovpn_came_of(&server, server.link_fd, -1); /* a server ignores it */
+    CU_ASSERT_FALSE(device.advice_waits || server.advice_waits);
+    CU_ASSERT_EQUAL(jump_ovpn_came_of(&device, device.link_fd, -1), -1);
+    CU_ASSERT_EQUAL(errno, ECONNREFUSED); /* as OpenVPN expects it */
+    CU_ASSERT_EQUAL(sends, 0); /* never inside of a call that may be an action's */
+    CU_ASSERT_TRUE(jump_ovpn_deadline(&device) <= now);
+    (void)jump_engine_find(clients, 5, &before);
+    jump_ovpn_run(&device);
+    CU_ASSERT_EQUAL(sends, 1);
+    for (int i = 0; i < 50; i++) { /* a stream of forged ICMP */
+        jump_ovpn_came_of(&device, device.link_fd, (errno = EHOSTUNREACH, -1));
+        jump_ovpn_run(&device);
+    }
+    CU_ASSERT_EQUAL(sends, 1);
+    CU_ASSERT_TRUE(device.advice_waits); /* for the rest of the 100 ms, and is not lost */
+    CU_ASSERT_TRUE(jump_ovpn_deadline(&device) <= now + JUMP_MS(100));
+    (void)jump_engine_find(clients, 5, &after);
+    CU_ASSERT_TRUE(after.state == before.state && after.state_version == before.state_version && after.bound);
+    end();
+}
+
 static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not(void)
 {
     struct jump_ovpn_client client = { .common_name = "laptop" };
@@ -442,6 +493,7 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back)            \
     X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
     X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \
+    X(test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_no_more_than_a_probe)   \
     X(test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not)            \
     X(test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_and_one_later)
 
