@@ -160,20 +160,42 @@ uint8_t jump_engine_newest_key(const struct jump_session *s)
     return s->epochs.held == 2 && s->epochs.peer_has_new ? 1 : 0;
 }
 
+/* The last counter that may be used: a server's owner epoch stands on top of its 40 bits. A nonce that came again would give
+ * two messages away, so the session ends before it could, and what is sealed after that is not sent. */
+static uint64_t last_counter(const struct jump_engine *e)
+{
+    return e->config.role == JUMP_CLIENT ? UINT64_MAX : (uint64_t)e->config.owner_epoch << 40 | ((UINT64_C(1) << 40) - 1);
+}
+
+static bool counters_spent(const struct jump_engine *e, const struct jump_session *s)
+{
+    return s->send_counter >= last_counter(e) - JUMP_COUNTER_RESERVE;
+}
+
+bool jump_engine_next_counter(const struct jump_engine *e, uint64_t *counter)
+{
+    if (*counter >= last_counter(e))
+        return false;
+    ++*counter;
+    return true;
+}
+
 void jump_engine_send(struct jump_engine *e, struct jump_session *s, uint8_t type, struct jump_body *body, size_t len,
                       const struct jump_path *to, uint8_t key)
 {
-    struct jump_action *action = jump_engine_push(e, JUMP_DO_SEND, s);
-    if (!action)
-        return;
     struct jump_header header = { .type = type, .session_id = s->id };
     const struct jump_keys *keys = &s->epochs.keys[key];
     if (s->send_counter == 0) { /* above all that ended before: not even one secret opened twice repeats a nonce */
         uint64_t epoch = (uint64_t)e->config.owner_epoch << 40;
         s->send_counter = e->counter_floor > epoch ? e->counter_floor : epoch;
     }
+    if (!jump_engine_next_counter(e, &s->send_counter))
+        return;
+    struct jump_action *action = jump_engine_push(e, JUMP_DO_SEND, s);
+    if (!action)
+        return; /* a counter without its message is no harm */
     header.epoch = keys->fingerprint;
-    header.counter = ++s->send_counter;
+    header.counter = s->send_counter;
     memcpy(header.process, e->process, sizeof header.process);
     if (e->config.role == JUMP_CLIENT && e->now < s->u.client.cookie_until &&
         to->transport == s->u.client.cookie_transport)
@@ -455,6 +477,8 @@ void jump_engine_arm(struct jump_engine *e, struct jump_session *s)
     jump_time expires = jump_session_expires_at(s);
     if (e->config.role == JUMP_CLIENT && s->mode == JUMP_MODE_BIRTH && !s->u.client.announced)
         expires = JUMP_NEVER; /* no session yet: perhaps the server does not speak at all */
+    else if (counters_spent(e, s))
+        expires = e->now;
     jump_timer_set(&e->timer, s->slot, at < expires ? at : expires);
 }
 
@@ -464,9 +488,10 @@ static void session_due(struct jump_engine *e, struct jump_session *s)
     bool silent = e->config.role == JUMP_CLIENT && s->mode == JUMP_MODE_BIRTH && !s->u.client.announced;
     if (!silent && e->now >= s->born_at + JUMP_MS(s->policy.max_lifetime_ms)) {
         jump_engine_end(e, s, JUMP_EV_SESSION_TTL, JUMP_REASON_SESSION_LIFETIME_EXCEEDED);
-    } else if (!silent && e->now >= jump_session_key_expires_at(s) &&
-               !(s->unbound_at != JUMP_NEVER &&
-                 e->now >= s->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms))) {
+    } else if (!silent && (counters_spent(e, s) ||
+                           (e->now >= jump_session_key_expires_at(s) &&
+                            !(s->unbound_at != JUMP_NEVER &&
+                              e->now >= s->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms))))) {
         jump_engine_end(e, s, JUMP_EV_KEY_EXPIRED, JUMP_REASON_KEY_EXPIRED);
     } else if (e->config.role == JUMP_CLIENT && s->mode == JUMP_MODE_RECOVERING_UNBOUND &&
                e->now >= s->u.client.recovery_due) {

@@ -16,6 +16,7 @@
 #define JUMP_ACTIONS 64u       /* the queue; drained after every input */
 #define JUMP_ACTIONS_ROOM 24u  /* the most that one session's input or timer may ask for */
 #define JUMP_COOKIE_BUCKETS 1024u /* for prefixes that showed a cookie; a power of two */
+#define JUMP_COUNTER_RESERVE 256u /* counters kept for what is said while a session ends, by itself and from its tombstone */
 #define JUMP_IDLE JUMP_MS(10000) /* no data either way for this long: idle (model.md 5) */
 
 /** What is kept of a session that ended in this boot: its client is answered with an authenticated TERMINATE. */
@@ -119,6 +120,8 @@ void jump_engine_arm(struct jump_engine *e, struct jump_session *s);
 /* engine.c: sending and keys */
 void jump_engine_send(struct jump_engine *e, struct jump_session *s, uint8_t type, struct jump_body *body, size_t len,
                       const struct jump_path *to, uint8_t key);
+/** The next counter of our own messages; false: there is none, and nothing may be sealed. */
+bool jump_engine_next_counter(const struct jump_engine *e, uint64_t *counter);
 uint8_t jump_engine_newest_key(const struct jump_session *s);
 int jump_engine_open(struct jump_engine *e, struct jump_session *s, struct jump_message *m);
 void jump_engine_keys_seen(struct jump_engine *e, struct jump_session *s, const struct jump_message *m);

@@ -88,11 +88,13 @@ static int answer_from_tombstone(struct jump_engine *e, struct jump_tombstone *t
     jump_replay_commit(&t->replay, m->header.counter);
     if (m->header.type == JUMP_MSG_TERMINATE_ACK || m->header.type == JUMP_MSG_TERMINATE)
         return 0;
+    if (!jump_engine_next_counter(e, &t->send_counter))
+        return 0;
     struct jump_action *action = jump_engine_push(e, JUMP_DO_SEND, NULL);
     if (!action)
         return 0;
     struct jump_header header = { .type = JUMP_MSG_TERMINATE, .epoch = keys->fingerprint, .session_id = t->id,
-                                  .counter = ++t->send_counter };
+                                  .counter = t->send_counter };
     struct jump_body body = { .reason = t->reason, .state_version = t->version, .keys = { keys->fingerprint, 0 } };
     memcpy(header.process, e->process, sizeof header.process);
     action->session_id = t->id;

@@ -377,6 +377,81 @@ static void test_keys_a_server_that_was_not_told_of_a_new_epoch_expires_and_says
     story_end();
 }
 
+/* The last counters of our own messages */
+
+#define OWNER_EPOCH 5u
+
+static uint64_t highest_sent[2], sent_after_the_last;
+
+static uint64_t counter_of(const uint8_t *bytes)
+{
+    uint64_t counter = 0;
+    for (int i = 0; i < 8; i++)
+        counter = counter << 8 | bytes[JUMP_AT_NONCE + i];
+    return counter;
+}
+
+static void follow_counters(struct world *world, bool server, unsigned client, const struct jump_action *action)
+{
+    (void)world;
+    (void)client;
+    if (action->kind != JUMP_DO_SEND)
+        return;
+    uint64_t counter = counter_of(action->bytes);
+    if (counter <= highest_sent[server])
+        sent_after_the_last++;
+    highest_sent[server] = counter;
+}
+
+static void begin_near_the_end(bool server, uint64_t left)
+{
+    highest_sent[0] = highest_sent[1] = sent_after_the_last = 0;
+    story_prepare(1);
+    w.server_config.owner_epoch = OWNER_EPOCH;
+    story_attach();
+    w.on_action = follow_counters;
+    if (server)
+        peek_server(&w, 0)->send_counter = ((uint64_t)(OWNER_EPOCH + 1) << 40) - 1 - left;
+    else
+        peek_client(&w, 0)->send_counter = UINT64_MAX - left;
+}
+
+static void test_keys_a_session_ends_before_a_counter_could_come_again(void)
+{
+    for (unsigned server = 0; server < 2; server++) {
+        begin_near_the_end(server, JUMP_COUNTER_RESERVE + 8);
+        world_busy(&w, 0, JUMP_MS(1200)); /* it goes on as before */
+        CU_ASSERT_TRUE(S().state == JUMP_ATTACHED && C().state == JUMP_ATTACHED);
+        WAIT(S().state == JUMP_TERMINATED && C().state == JUMP_TERMINATED, 8000);
+        CU_ASSERT_EQUAL(server ? w.server_ended_for : w.clients[0].ended_for, REASON(KEY_EXPIRED));
+        CU_ASSERT_EQUAL(server ? w.clients[0].ended_for : w.server_ended_for, REASON(PEER_TERMINATED));
+        CU_ASSERT_EQUAL(world_took(&w, server, "T25", REASON(KEY_EXPIRED)), 1);
+        CU_ASSERT_EQUAL(sent_after_the_last, 0); /* nothing has wrapped, into the next owner's epoch either */
+        CU_ASSERT_EQUAL(highest_sent[1] >> 40, OWNER_EPOCH);
+        story_end();
+    }
+}
+
+static void test_keys_a_spent_counter_ends_an_unbound_session_at_once_and_the_last_one_is_never_passed(void)
+{
+    struct jump_input tick = { .kind = JUMP_IN_TICK };
+    begin_near_the_end(true, 100000);
+    w.clients[0].up[0] = false;
+    WAIT(S().state == JUMP_RECOVERING, 5000);
+    struct jump_session *s = peek_server(&w, 0);
+    s->send_counter = ((uint64_t)(OWNER_EPOCH + 1) << 40) - 1; /* not even what is kept for the end is left */
+    jump_engine_arm(w.server, s);
+    unsigned sent = w.server_sent;
+    world_feed_server(&w, &tick);
+    CU_ASSERT_EQUAL(w.server_ended_for, REASON(KEY_EXPIRED));
+    CU_ASSERT_EQUAL(w.server_sent, sent);
+    w.clients[0].up[0] = true; /* its tombstone has no counter left either */
+    world_run(&w, JUMP_MS(3000));
+    CU_ASSERT_EQUAL(w.server_sent, sent);
+    CU_ASSERT_EQUAL(C().state, JUMP_RECOVERING); /* it ends at its own bound */
+    story_end();
+}
+
 /* A handshake of a living host instance: a rekey, or a new session (OpenVPN's hard reset)? */
 
 static void test_keys_maybe_new_is_a_rekey_when_the_client_uses_the_new_secret_for_the_old_session(void)
@@ -528,6 +603,8 @@ static void test_keys_a_twin_that_finds_the_table_full_leaves_the_old_session_wi
     X(test_keys_messages_of_a_wiped_epoch_are_refused_and_windows_survive_the_rekey)                \
     X(test_keys_a_message_under_a_key_that_was_never_announced_is_refused)                          \
     X(test_keys_a_server_that_was_not_told_of_a_new_epoch_expires_and_says_so)                      \
+    X(test_keys_a_session_ends_before_a_counter_could_come_again)                                   \
+    X(test_keys_a_spent_counter_ends_an_unbound_session_at_once_and_the_last_one_is_never_passed)   \
     X(test_keys_maybe_new_is_a_rekey_when_the_client_uses_the_new_secret_for_the_old_session)       \
     X(test_keys_maybe_new_is_a_new_session_when_the_client_was_born_with_the_new_secret)            \
     X(test_keys_an_undecided_twin_goes_at_its_birth_window_and_the_old_session_stays)               \
