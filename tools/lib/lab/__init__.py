@@ -5,6 +5,7 @@ Building blocks, each usable alone (several may live in one process, under diffe
   run.py        one run's folder, processes and clean-up      network.py   namespaces, NAT, delay, holes
   pki.py        keys and certificates of one run              openvpn.py   OpenVPN processes and pairs
   jumping.py    the installed plugin, its sessions and audit  streams.py   traffic and its gaps
+  attacker.py   taps and forgers of whole frames       siege.py     a pair under attack, and what must hold
   traffic.py, capture.py   programs that run inside the namespaces
 Above them: story.py (what every scenario does), scenarios/, report.py, check.py, cli.py.
 The blocks know nothing of the scenarios.

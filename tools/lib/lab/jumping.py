@@ -43,13 +43,16 @@ class Stage:
         """The path of an installed policy; default: the one of this run."""
         return f'{os.path.dirname(self._policy)}/{profile}.ini' if profile else self._policy
 
-    def attach(self, folder, role, name, changes=None):
-        """A new End for an OpenVPN of this role and name. changes: values of the policy that differ, by key."""
+    def attach(self, folder, role, name, changes=None, settings=None):
+        """
+        A new End for an OpenVPN of this role and name. changes: values of the policy that differ, by key.
+        settings: arguments of the plugin's line, beside the usual ones or in their place.
+        """
         policy = self._policy
         if changes:
             policy = f'{folder}/policy.ini'
             self._write_policy(policy, changes)
-        return End(self, folder, role, name, policy)
+        return End(self, folder, role, name, policy, settings or {})
 
     def _write_policy(self, path, changes):
         """A copy of this run's policy with other values: {'transport_lost_ttl_ms': 15000}."""
@@ -66,18 +69,28 @@ class Stage:
 class End:
     """The plugin in one OpenVPN process."""
 
-    def __init__(self, stage, folder, role, name, policy):
+    def __init__(self, stage, folder, role, name, policy, settings):
         self._stage = stage
         self.name = name
-        self.audit = f'{folder}/{name}.jsonl'
+        self.audit = settings.get('audit', f'{folder}/{name}.jsonl')
         self._run_dir = f'{folder}/run'
-        state = f'{folder}/{name}.state'
-        for path in (self._run_dir, state):
+        self.state = f'{folder}/{name}.state'
+        for path in (self._run_dir, self.state):
             os.makedirs(path, mode=0o700, exist_ok=True)
-        self.line = (f'plugin {stage.plugin} {role} policy={policy} name={name} state_dir={state} '
-                     f'run_dir={self._run_dir} audit={self.audit}')
+        arguments = {'policy': policy, 'name': name, 'state_dir': self.state, 'run_dir': self._run_dir,
+                     'audit': self.audit} | settings
+        self.line = ' '.join([f'plugin {stage.plugin} {role}', *(f'{key}={value}' for key, value in arguments.items())])
         if len(self.line) > _LINE_CHARACTERS:
             raise Fault(f'longer than {_LINE_CHARACTERS} characters: {self.line}')
+
+    def jumpctl(self, *words):
+        """jumpctl with these words: (exit status, all it printed)."""
+        done = subprocess.run([self._stage.jumpctl, *words], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    def terminate(self, session_id):
+        """As an operator would."""
+        return self.jumpctl('terminate', session_id, '--socket', f'{self._run_dir}/{self.name}.sock')
 
     def sessions(self):
         """The sessions the plugin has now; none while its process is down."""

@@ -22,8 +22,8 @@ SERVER = '203.0.113.2'
 ROUTER = '203.0.113.1'
 SERVER6 = '2001:db8:ffff::2'
 ROUTER6 = '2001:db8:ffff::1'
-_ROUTER_MAC = '02:00:00:00:00:01'
-_SERVER_MAC = '02:00:00:00:00:02'
+ROUTER_MAC = '02:00:00:00:00:01'
+SERVER_MAC = '02:00:00:00:00:02'
 # The one port of the router's own address that is not dropped: the attacker of captured-packet.
 ATTACKER_PORT = 5555
 
@@ -83,6 +83,7 @@ class Client:
         self.namespace = namespace
         self.subnets = [10 * (index + 1) + uplink for uplink in range(uplinks)]
         self.ports = 20000 + 2000 * index  # the first port of its NAT range
+        self.mapped = None  # (address, port or None) that the NAT is told to use instead
 
     @property
     def addresses(self):
@@ -119,11 +120,7 @@ class Network:
         """A new NAT mapping for this client; the old one is dead in both directions."""
         client.ports += 500 if client.ports % 1000 < 500 else -500
         self._load_rules()
-        # Packets follow the old mapping for as long as its entry lives, whatever the rules say.
-        for family, sources in (*[('ipv4', client.addresses)] * self._v4, *[('ipv6', client.addresses6)] * self._v6):
-            for source in sources:
-                # Status 1 says that there was none: an uplink may be unused.
-                self.inside(self.router, 'conntrack', '-D', '-f', family, '-p', 'udp', '-s', source, check=False)
+        self._forget_mappings(client)
         return now_ns()
 
     def change_address(self, client, uplink=0):
@@ -175,6 +172,25 @@ class Network:
         self._load_rules()
         return now_ns()
 
+    def block(self, *matches):
+        """Drop what the router forwards and one of these matches of nft fits; until unmute."""
+        self._muted |= {f'{match} drop' for match in matches}
+        self._load_rules()
+        return now_ns()
+
+    def map_to(self, client, address=None, port=None):
+        """The NAT gives the client's packets this address and port from now on; None: as before."""
+        client.mapped = (address or ROUTER, port) if address or port else None
+        self._load_rules()
+        self._forget_mappings(client)
+        return now_ns()
+
+    def add_public(self, address):
+        """One more address on the WAN beside the router's own: another NAT, or somebody who stands there."""
+        self.ip(self.router, f'addr add {address}/24 dev wan')
+        self.ip(self.server, f'neigh replace {address} lladdr {ROUTER_MAC} dev eth0 nud permanent')
+        return address
+
     def unmute(self):
         self._muted.clear()
         self._load_rules()
@@ -219,8 +235,8 @@ class Network:
         # Fixed neighbours: a hole is far away in the world, and must not take ARP with it here. Both ends
         # would queue packets for it meanwhile, and wait up to a second for it when the path is back.
         for namespace, device, mac, own, peer_mac, peer in (
-                (self.router, 'wan', _ROUTER_MAC, (ROUTER, ROUTER6), _SERVER_MAC, (SERVER, SERVER6)),
-                (self.server, 'eth0', _SERVER_MAC, (SERVER, SERVER6), _ROUTER_MAC, (ROUTER, ROUTER6))):
+                (self.router, 'wan', ROUTER_MAC, (ROUTER, ROUTER6), SERVER_MAC, (SERVER, SERVER6)),
+                (self.server, 'eth0', SERVER_MAC, (SERVER, SERVER6), ROUTER_MAC, (ROUTER, ROUTER6))):
             lines = [f'link set {device} address {mac}']
             for wanted, bits, mine, theirs in ((self._v4, 24, own[0], peer[0]), (self._v6, 64, own[1], peer[1])):
                 lines += [f'addr add {mine}/{bits} dev {device}',
@@ -255,13 +271,28 @@ class Network:
             # Neighbours are not found again without a link-local address; a tun does not need one.
             self.ip(where, *[f'link set {end} addrgenmode eui64'] * self._v6, f'link set {end} up')
 
+    @staticmethod
+    def _mapping(client):
+        ports = f'{client.ports}-{client.ports + 499}'
+        if client.mapped is None:
+            return f'masquerade to :{ports}'
+        address, port = client.mapped
+        return f'snat to {address}:{port or ports}'
+
+    def _forget_mappings(self, client):
+        # Packets follow the old mapping for as long as its entry lives, whatever the rules say.
+        for family, sources in (*[('ipv4', client.addresses)] * self._v4, *[('ipv6', client.addresses6)] * self._v6):
+            for source in sources:
+                # Status 1 says that there was none: an uplink may be unused.
+                self.inside(self.router, 'conntrack', '-D', '-f', family, '-p', 'udp', '-s', source, check=False)
+
     def _load_rules(self):
         """The router's whole rule set at once: nft takes all of it or nothing, and says so."""
         text = []
         for family, wanted, source in (('ip', self._v4, '192.168.{0}.0-192.168.{1}.255'),
                                        ('ip6', self._v6, '2001:db8:{0}::-2001:db8:{1}:ffff:ffff:ffff:ffff:ffff')):
             masquerade = [f'{family} saddr {source.format(10 * (c.index + 1), 10 * (c.index + 1) + 9)} oifname "wan" '
-                          f'meta l4proto {{ tcp, udp }} masquerade to :{c.ports}-{c.ports + 499}'
+                          f'meta l4proto {{ tcp, udp }} {self._mapping(c)}'
                           for c in self.clients] + ['oifname "wan" masquerade'] if self._nat else []
             # Without a mapping the router itself is addressed. A NAT is silent then; a kernel with no
             # socket there would answer port unreachable and wake the server.

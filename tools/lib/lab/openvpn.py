@@ -126,14 +126,14 @@ class Pair:
     """A network with one server and its clients. Several may be up at once, under different labels."""
 
     def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, server_lines=(),
-                 client_lines=(), remote=None, proto=None, detached=False, policy=None, family=4,
-                 subnet_bits=24, **network):
+                 client_lines=(), remote=None, proto=None, detached=False, policy=None, server_settings=None,
+                 family=4, subnet_bits=24, **network):
         """
         stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
         keepalive: None: "10 60" on the server, as is usual; "none": nowhere; else on both ends.
         client_lines: for every client. remote: lines in the place of the one `remote`. family: see Network; with
         'both' the server listens on one socket for both, and the clients go by IPv4. policy: see Stage.attach.
-        detached: see Daemon. subnet_bits: of the tunnel's network.
+        server_settings: see Stage.attach. detached: see Daemon. subnet_bits: of the tunnel's network.
         """
         self.run = run
         self.label = label
@@ -150,7 +150,8 @@ class Pair:
             [*_COMMON, f'proto {proto or _PROTO[family]}', *listen, f'port {PORT}', 'topology subnet',
              f'server {subnet.network_address} {subnet.netmask}', 'dh none',
              *self._authority.issue('server', 'serverAuth'), *keep, *server_lines],
-            stage.attach(self.folder, 'server', 'server', policy) if stage and on_server else None, detached)
+            stage.attach(self.folder, 'server', 'server', policy, server_settings) if stage and on_server else None,
+            detached)
         self._call = [f'proto {proto or _PROTO[4 if family == "both" else family]}']
         self._client_lines = [*both, *client_lines]
         self.clients = [

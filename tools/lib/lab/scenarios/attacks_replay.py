@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whoever stands on the path records what is said and says it again: at once, later, elsewhere, to a new server.
+
+Read next: attacks_forged.py.
+"""
+from ..attacker import DATA, changed
+from ..run import now_ns, poll_until
+from ..siege import SERVER_AT, STRANGER, Siege, expect_claims, message
+from ..story import pause, scenario
+
+
+def _recorded(siege, since):
+    return {kind: siege.wan.newest(kind, since=since) for kind in (
+        'REATTACH_REQUEST', 'REATTACH_PROOF', 'REATTACH_CHALLENGE', 'REATTACH_ACCEPT')}
+
+
+def _replays(siege, said):
+    """A03, A12: what was recorded before the last move, from the client's address and from another."""
+    here = siege.at_server()
+    request, proof = said['REATTACH_REQUEST'].payload, said['REATTACH_PROOF'].payload
+    for where, source in (('the client\'s own address', here), ('another address', STRANGER)):
+        siege.attack('A03', f'REQUEST and PROOF of an earlier move from {where}', [request, proof], source,
+                     recorded='SecurityReplayDetected')
+    siege.attack('A12', 'older PROBEs from another address',
+                 [d.payload for d in siege.wan.find('PROBE')[:5] if d.outgoing], STRANGER,
+                 recorded='SecurityReplayDetected', answers=('PATH_UNBOUND',))
+    siege.attack('A12', 'older data packets from another address',
+                 [d.payload for d in siege.wan.find(DATA, source=here)[:20]], STRANGER)
+    siege.mislead('A03', 'the server\'s own CHALLENGE and ACCEPT once more',
+                  [said['REATTACH_CHALLENGE'].payload, said['REATTACH_ACCEPT'].payload])
+
+
+def _held_back(siege):
+    """A12: packets that the server never saw, from another address, their originals suppressed."""
+    since = now_ns()
+    siege.network.block(message('client', 'PROBE', place=siege.place))
+    probe = poll_until(lambda: siege.lan.find('PROBE', since=since), 3)
+    siege.network.unmute()
+    siege.attack('A12', 'a suppressed PROBE from another address', [probe[0].payload], STRANGER,
+                 answers=('PATH_UNBOUND',))
+
+
+def _after_a_restart(siege, said):
+    """A03, A40: the server is another process now, and the client has a new session."""
+    old = siege.look()[0]['session_id']
+    siege.pair.server.kill()
+    pause(0.5, 'no server')
+    since = now_ns()
+    siege.pair.server.start()
+    reset = poll_until(lambda: siege.wan.find('RESET', since=since), 20)
+    siege.claim('A40: the restarted server says RESET to the client it does not know', reset)
+    siege.pair.attached(timeout=30)
+    siege.claim('A03: after a restart of the server the client has a new session', siege.look()[0]['session_id'] != old)
+    request, proof = said['REATTACH_REQUEST'].payload, said['REATTACH_PROOF'].payload
+    for where, source in (('the client\'s own address', siege.at_server()), ('another address', STRANGER)):
+        siege.attack('A03', f'REQUEST and PROOF of before the server\'s restart from {where}', [request, proof], source,
+                     answers=('RESET',))
+    siege.claim('A03: the old session is not there again', all(
+        session['session_id'] != old for session in siege.pair.server.end.sessions()))
+    if reset:
+        new = bytes.fromhex(siege.look()[0]['session_id'])
+        newest = siege.wan.newest('PROBE')
+        siege.mislead('A40', 'the RESET of the earlier session, as it was and with the new session\'s names', [
+            reset[0].payload, changed(changed(reset[0].payload, 4, new), 20, newest.nonce),
+            changed(changed(changed(reset[0].payload, 4, new), 20, newest.nonce), 60, b'\xff' * 8)])
+
+
+def _lost_terminate(siege):
+    """A40: the server ends the session and its TERMINATE is lost: the client's next PROBE brings another."""
+    session = siege.look()[0]['session_id']
+    siege.network.block(message('server', 'TERMINATE', place=siege.place))
+    since = now_ns()
+    siege.pair.server.end.terminate(session)
+    first = poll_until(lambda: siege.wan.find('TERMINATE', since=since), 3)
+    siege.claim('A40: TERMINATE was sent, and lost', first)
+    siege.network.unmute()
+    again = poll_until(lambda: siege.lan.find('TERMINATE', since=since, source=SERVER_AT), 10)
+    siege.claim('A40: the tombstone answered with TERMINATE', again and first and again[0].payload != first[0].payload)
+    ended = poll_until(lambda: any(e.get('reason_code') == 'peer_terminated' and e.get('session_id') == session
+                                   for e in siege.events('client', since, 'SessionTerminated', 'SessionStateChange')), 5)
+    siege.claim('A40: the client ended it, peer_terminated', ended)
+    siege.pair.attached(timeout=30)
+    siege.claim('A40: the client has a new session', siege.look()[0]['session_id'] != session)
+    old = [d.payload for d in siege.wan.find('PROBE', 'REATTACH_REQUEST', 'REATTACH_PROOF')
+           if d.outgoing and d.session_id.hex() == session][-6:]
+    siege.attack('A10', 'what the client of an ended session said, once more', old, STRANGER)
+
+
+@scenario('a03-replay', 'A03 A10 A12 A40: recorded messages again, from here and elsewhere, after a restart too',
+          expect_claims)
+def a03_replay(story):
+    siege = Siege(story)
+    pause(1, 'traffic both ways')
+    said = _recorded(siege, siege.rebind('A03'))
+    pause(0.5, 'the binding is new')
+    since = now_ns()
+    _replays(siege, said)
+    _held_back(siege)
+    siege.unbroken('A03', since)
+    siege.rebind('A03')
+    _after_a_restart(siege, said)
+    _lost_terminate(siege)
+    return siege.result(handshakes=2, restarts=2)

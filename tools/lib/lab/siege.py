@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A pair under attack: where the attackers stand, and what an attack may not have changed.
+
+Owns a pair, its traffic, the taps and forgers around it, and the sentences that came out true or false. Each sentence
+begins with the id of its row in docs/requirements.md. Knows no single attack.
+Read next: scenarios/attacks_replay.py.
+
+A tap at the server's door sees what reached the server and what it answered, so that no attack counts as repelled
+that never arrived.
+"""
+import collections
+import re
+import time
+
+from .attacker import TYPES, Forger, Tap
+from .network import ROUTER, ROUTER_MAC, SERVER, SERVER_MAC
+from .openvpn import PORT
+from .run import Fault, now_ns, poll_until
+from .story import failed, timeline
+from .streams import Streams
+
+SERVER_AT = (SERVER, PORT)
+# Somebody else on the WAN, and a victim who never said anything.
+STRANGER = ('203.0.113.66', 6666)
+VICTIM = ('203.0.113.99', 9999)
+_KEPT = ('session_id', 'state', 'generation', 'state_version', 'binding')
+
+
+def message(sender, *kinds, place):
+    """What Network.block takes for messages of these types from 'client' or 'server' on their way through the router."""
+    end = f'iifname "lan{place.index}0" udp dport' if sender == 'client' else f'oifname "lan{place.index}0" udp sport'
+    numbers = ', '.join(str(TYPES.index(kind)) for kind in kinds)
+    return f'{end} {PORT} @th,64,8 0xf8 @th,76,4 {{ {numbers} }}'
+
+
+def expect_claims(result):
+    return failed(*((holds, sentence) for sentence, holds in result['facts'].items()))
+
+
+class Siege:
+    def __init__(self, story, streams=True, **pair):
+        self.story = story
+        self.pair = story.pair(**pair)
+        self.network = self.pair.network
+        self.client = self.pair.clients[0]
+        self.place = self.network.clients[0]
+        for address, _ in (STRANGER, VICTIM):
+            self.network.add_public(address)
+        run = story.run
+        self.lan = Tap(run, self.network.router, f'lan{self.place.index}0', PORT)
+        self.wan = Tap(run, self.network.router, 'wan', PORT)
+        self.door = Tap(run, self.network.server, 'eth0', PORT)
+        self.to_server = Forger(run, self.network.router, 'wan', SERVER_MAC)
+        self.to_client = Forger(run, self.network.server, 'eth0', ROUTER_MAC)
+        self.began = now_ns()
+        self.streams = Streams(self.pair, tcp=False) if streams else None
+        self._handshakes = self.client.handshakes()
+        self._restarts = self.client.restarts()
+        self.figures = {}
+        self._claims = {}
+
+    # What is seen.
+
+    def look(self, client=None):
+        """What each end says of the client's session, without what changes by itself."""
+        views = self.pair.shared_session(client)
+        return tuple({key: view.get(key) for key in _KEPT} for view in views) if views else None
+
+    def at_server(self, client=None):
+        """Where the server has the client now: (address, port)."""
+        views = self.pair.shared_session(client)
+        if not views or not views[1].get('binding'):
+            raise Fault('the server has bound no path')
+        address, port = views[1]['binding'].split()[-1].rsplit(':', 1)
+        return address, int(port)
+
+    def events(self, end, since, *kinds):
+        daemon = {'server': self.pair.server, 'client': self.client}[end]
+        return [event for event in daemon.end.events(since) if not kinds or event['event_type'] in kinds]
+
+    def resident(self):
+        """Kilobytes that the server's process has in memory."""
+        with open(f'/proc/{self.pair.server.process.pid}/status', encoding='ascii') as file:
+            return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
+
+    # What must hold.
+
+    def claim(self, sentence, holds):
+        """Said twice, it must hold both times."""
+        self._claims[sentence] = bool(holds) and self._claims.get(sentence, True)
+
+    def attack(self, row, what, payloads, source, recorded=None, answers=(), settle=0.4, spacing=0.0):
+        """
+        Send these to the server from this address: the session must be as it was, at both ends.
+
+        recorded: the kind of event that the server's audit must have. answers: the only types it may answer with.
+        Returns the answers.
+        """
+        before, since = self.look(), now_ns()
+        self.to_server.send_all(payloads, source, SERVER_AT, spacing)
+        wanted = list(payloads)
+        poll_until(lambda: self._arrived(wanted, source, since), 3)
+        time.sleep(settle)
+        self.claim(f'{row}: {what}: it reached the server', self._arrived(wanted, source, since))
+        self.claim(f'{row}: {what}: the session is as it was, at both ends', before and self.look() == before)
+        if recorded:
+            self.claim(f'{row}: {what}: the server recorded {recorded}', self.events('server', since, recorded))
+        told = [d for d in self.door.find(since=since, target=source) if d.outgoing]
+        if source != self.at_server():
+            kinds = sorted({d.kind for d in told})
+            self.claim(f'{row}: {what}: answered by {", ".join(answers) or "silence"} at most',
+                       all(kind in answers for kind in kinds))
+            came = sum(len(d.payload) for d in self.door.find(since=since, source=source))
+            self.claim(f'{row}: {what}: not more bytes went there than came from there',
+                       sum(len(d.payload) for d in told) <= came)
+        return told
+
+    def _arrived(self, payloads, source, since):
+        heard = {d.payload for d in self.door.find(since=since, source=source) if not d.outgoing}
+        return all(payload in heard for payload in payloads)
+
+    def mislead(self, row, what, payloads, spacing=0.0, settle=0.4):
+        """The same to the client, from the server's own address through the client's own mapping."""
+        before, since = self.look(), now_ns()
+        self.to_client.send_all(payloads, SERVER_AT, self.at_server(), spacing)
+        wanted = list(payloads)
+        poll_until(lambda: self._reached_client(wanted, since), 3)
+        time.sleep(settle)
+        self.claim(f'{row}: {what}: it reached the client', self._reached_client(wanted, since))
+        self.claim(f'{row}: {what}: the session is as it was, at both ends', before and self.look() == before)
+
+    def _reached_client(self, payloads, since):
+        heard = {d.payload for d in self.lan.find(since=since) if d.outgoing}
+        return all(payload in heard for payload in payloads)
+
+    def rebind(self, row, timeout=10):
+        """A genuine move, so that there is something to record; returns when it began."""
+        since = self.network.rebind(self.place)
+        before = self.pair.shared_session()[1]['generation'] if self.pair.shared_session() else 0
+        ok = poll_until(lambda: (v := self.pair.is_attached()) and v[1]['generation'] > before
+                        and v[0]['generation'] == v[1]['generation'], timeout, step=0.05)
+        self.claim(f'{row}: the client itself can still move', ok)
+        return since
+
+    def unbroken(self, row, since, missed=0):
+        """No packet sent after this instant was lost, either way."""
+        for name, stream in self.streams.streams.items():
+            self.claim(f'{row}: the {name} flows', poll_until(lambda s=stream: s.flows_since(now_ns() - 500_000_000), 5))
+            lost = stream.missed_since(since)
+            self.claim(f'{row}: the {name} missed no packet' if missed == 0 else
+                       f'{row}: the {name} missed at most {missed} packets', lost is not None and lost <= missed)
+
+    def result(self, handshakes=0, restarts=0):
+        """What is common to all: both processes live, and nobody connected anew who did not have to."""
+        self.claim('the server\'s OpenVPN runs', self.pair.server.process.running())
+        self.claim('the client\'s OpenVPN runs', self.client.process.running())
+        self.claim(f'TLS handshakes of the client meanwhile: {handshakes}',
+                   self.client.handshakes() - self._handshakes == handshakes)
+        self.claim(f'restarts of the client\'s OpenVPN: {restarts}', self.client.restarts() - self._restarts == restarts)
+        self.claim('OpenVPN itself moved nobody', self.pair.server.floats() == 0)
+        for daemon in (self.pair.server, self.client):
+            self.claim(f'the {daemon.name}\'s OpenVPN saw nothing of it', not re.search('opcode', daemon.log(), re.I))
+        events = {end: self.events(end, self.began) for end in ('client', 'server')}
+        for end, records in events.items():  # too many to be read one by one
+            self.figures |= {f'{end}_{kind}': count for kind, count in collections.Counter(
+                event['event_type'] for event in records if event['event_type'].startswith('Security')).items()}
+        changes = {end: [event for event in records if not event['event_type'].startswith('Security')]
+                   for end, records in events.items()}
+        return {'figures': self.figures, 'facts': self._claims,
+                'session': {'events': timeline(changes, self.began), 'last': self.look()}}
