@@ -11,6 +11,7 @@
 #define JUMP_OVPN_ADAPTER_H
 
 #include <jumping/engine.h>
+#include <netdb.h>
 #include <openvpn/openvpn-plugin.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 #include "management.h"
 #include "map.h"
 #include "numbers.h"
+#include "ways.h"
 #include "store/store.h"
 #include "system/audit_file.h"
 #include "system/control.h"
@@ -31,6 +33,7 @@
 
 #define JUMP_OVPN_OWN_FDS (JUMP_CONTROL_FDS + 2 + JUMP_MAX_CANDIDATES)
 #define JUMP_OVPN_PKTINFO_BYTES 64
+#define JUMP_OVPN_CALLS 6
 
 /** The real functions behind the slots we hold. */
 struct jump_ovpn_calls {
@@ -39,6 +42,7 @@ struct jump_ovpn_calls {
     int (*poll)(struct pollfd *, nfds_t, int);
     ssize_t (*recvmsg)(int, struct msghdr *, int);
     ssize_t (*sendmsg)(int, const struct msghdr *, int);
+    int (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 };
 
 /** With `multihome`: the local address that a datagram came to, so that the answer leaves from it. */
@@ -48,17 +52,6 @@ struct jump_ovpn_pktinfo {
 };
 
 #define JUMP_UPLINK_UNKNOWN 255 /* the transport of OpenVPN's socket while no way to the server is known */
-
-/** One way out of a client: an interface and the source address it gives. */
-struct jump_uplink {
-    uint8_t id; /* the candidate's transport; 0: a free place */
-    bool via_link; /* through OpenVPN's own socket; else through one of its own, bound to the interface */
-    int fd;        /* -1 until it is needed */
-    unsigned ifindex;
-    char name[IF_NAMESIZE];
-    struct jump_path source;
-    uint32_t priority;
-};
 
 /** OpenVPN's per_client_context. On a client the top context is one too. */
 struct jump_ovpn_client {
@@ -94,11 +87,11 @@ struct jump_ovpn {
     struct jump_ovpn_client **client_of; /* by peer's number; NULL: no session there */
     uint32_t numbers;                    /* of peers there are at most */
 
-    struct jump_interpose_call slots[5];
+    struct jump_interpose_call slots[JUMP_OVPN_CALLS];
     size_t slots_len;
     struct jump_ovpn_calls real;
     int link_fd; /* OpenVPN's socket as last used; -1: not seen yet */
-    bool link_inet6;
+    bool link_inet6; /* its family */
     struct jump_ovpn_pktinfo reply_from, *peer_pktinfo; /* multihome: of the datagram in hand; of each peer */
 
     jump_time now; /* of the last look at the clock */
@@ -116,8 +109,10 @@ struct jump_ovpn {
 
     /* client */
     struct jump_ovpn_client *top;
-    struct jump_path server;
+    struct jump_path server; /* as OpenVPN knows it */
+    bool host_inet6;         /* and the family in which OpenVPN speaks of it */
     bool server_known, reset_sent;
+    struct jump_ways ways;
     struct jump_uplink uplinks[JUMP_MAX_CANDIDATES];
     uint8_t last_transport;
     jump_time networks_at; /* when the networks were looked at last for the system's news */
@@ -125,6 +120,10 @@ struct jump_ovpn {
     jump_time advice_at;   /* when the core was told last that the link had an error */
     bool advice_waits;
     unsigned own_tun, link_device; /* interface numbers; 0: none */
+    struct jump_path link_server;  /* where OpenVPN's socket really sends */
+    ino_t link_socket;             /* the socket that we put there or on a device; 0: as OpenVPN made it */
+    bool translated;               /* link_server or its family is not what OpenVPN knows */
+    struct jump_path link_local;   /* what OpenVPN bound its own socket to: `local`, `lport`; zeros where nothing */
     ino_t session_socket;          /* OpenVPN's socket when the session was made */
     jump_time session_made_at, restart_at;
     bool signalled;      /* we have sent ourselves a signal: poll must not wait on top of it */
@@ -207,7 +206,9 @@ void jump_ovpn_client_reset(struct jump_ovpn *ovpn, const struct jump_path *serv
 
 /** Which socket OpenVPN's is (descriptors are reused, sockets are not). 0: none. */
 ino_t jump_uplinks_socket(const struct jump_ovpn *ovpn);
-/** Begin anew with OpenVPN's fresh socket. */
+/** OpenVPN sends a hard reset: forget the socket that we put there if it has made one of its own. @return it has */
+bool jump_uplinks_settle(struct jump_ovpn *ovpn);
+/** Begin anew with the server that OpenVPN now sends to. */
 void jump_uplinks_begin(struct jump_ovpn *ovpn);
 /** Look at the networks again and tell the core what changed. */
 void jump_uplinks_update(struct jump_ovpn *ovpn, bool tell_always);

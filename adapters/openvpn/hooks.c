@@ -80,8 +80,9 @@ static int feed_epoch(struct jump_ovpn *o, jump_host host, const uint8_t *secret
 }
 
 /* Make a session. @return 0 or the core's error; the context has no session then */
+/* `link_server`: a client's, where its socket really sends; NULL on a server. */
 static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client, const struct jump_path *shown,
-                        uint8_t transport)
+                        const struct jump_path *link_server, uint8_t transport)
 {
     struct jump_input in = {.kind = JUMP_IN_OPEN};
     int result = jump_map_open(o->map, &client->host, shown);
@@ -90,7 +91,7 @@ static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client, co
         return result;
     in.host = client->host;
     in.secret = client->secret;
-    in.path = jump_map_find(o->map, client->host)->birth;
+    in.path = link_server != NULL ? *link_server : jump_map_find(o->map, client->host)->birth;
     in.path.transport = transport;
     result = jump_ovpn_feed(o, &in);
     if (result == 0 && client->newer_known)
@@ -250,7 +251,7 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
             jump_ovpn_log(o, JUMP_LOG_ERROR, "a client's address is not in the environment: refused");
             return OPENVPN_PLUGIN_FUNC_ERROR;
         }
-        result = open_session(o, client, &client->shown, 0);
+        result = open_session(o, client, &client->shown, NULL, 0);
         wipe_secrets(client);
         if (result != 0) {
             jump_ovpn_log(o, JUMP_LOG_ERROR, "client '%s' is refused: %s%s", client->common_name,
@@ -321,7 +322,7 @@ static void stay_outside(struct jump_ovpn *o)
     if (getsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, bound, &bound_len) != 0)
         bound[0] = '\0';
     for (size_t i = 0; i < JUMP_MAX_CANDIDATES; i++)
-        if (o->uplinks[i].id != 0 && o->uplinks[i].name[0] != '\0'
+        if (o->uplinks[i].id != 0 && o->uplinks[i].name[0] != '\0' && jump_ways_same_place(&o->uplinks[i].server, &o->server)
             && (way == NULL || strcmp(o->uplinks[i].name, bound) == 0))
             way = &o->uplinks[i];
     if (way == NULL)
@@ -341,11 +342,13 @@ static void stay_outside(struct jump_ovpn *o)
     for (size_t i = 0; i < JUMP_MAX_CANDIDATES; i++)
         o->uplinks[i].via_link = &o->uplinks[i] == way;
     o->link_device = way->ifindex;
+    o->link_socket = jump_uplinks_socket(o);
 }
 
 void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
 {
     bool again = o->reset_sent && memcmp(&o->server, server, sizeof *server) == 0;
+    bool fresh = jump_uplinks_settle(o);
 
     if (o->top != NULL && o->top->host != 0) {
         bool went_on = o->session_socket != 0 && jump_uplinks_socket(o) == o->session_socket;
@@ -361,7 +364,7 @@ void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
     o->server = *server;
     o->server_known = true;
     o->reset_sent = true;
-    if (!again)
+    if (!again || fresh)
         jump_uplinks_begin(o);
     stay_outside(o);
 }
@@ -380,7 +383,7 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
         memcpy(client->secret, secret, sizeof secret);
         client->newer_known = false;
         jump_uplinks_update(o, false);
-        result = open_session(o, client, &o->server, jump_uplinks_current(o));
+        result = open_session(o, client, &o->server, &o->link_server, jump_uplinks_current(o));
         wipe_secrets(client);
         if (result == 0) {
             o->session_socket = jump_uplinks_socket(o);

@@ -113,6 +113,8 @@ bool jump_interpose_begin(struct jump_interpose_call *calls, size_t calls_len, s
     }
     for (size_t i = 0; i < calls_len; i++) {
         find_slots(&image, &calls[i]);
+        if (calls[i].slots_len == 0 && calls[i].optional)
+            continue;
         if (calls[i].slots_len == 0) {
             jump_problem_set(problem, "the openvpn program does not import %s: this build cannot be interposed",
                              calls[i].symbol);

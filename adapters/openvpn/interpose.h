@@ -18,6 +18,7 @@
 struct jump_interpose_call {
     const char *symbol;
     void *ours;
+    bool optional;                     /* a program that does not import it is fine: slots_len is 0 then */
     void *original;                    /* out: the real function, for our own calls */
     void **slots[JUMP_INTERPOSE_SLOTS]; /* out */
     void *held[JUMP_INTERPOSE_SLOTS];   /* out: what each slot held */

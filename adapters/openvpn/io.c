@@ -29,10 +29,26 @@ static bool is_udp_address(const struct sockaddr *address)
 static void know_link(struct jump_ovpn *o, int fd, const struct sockaddr *address)
 {
     o->link_fd = fd;
-    o->link_inet6 = address->sa_family == AF_INET6;
+    if (!o->translated)
+        o->link_inet6 = address->sa_family == AF_INET6;
 }
 
 /* In */
+
+/* OpenVPN's socket is one of ours, of another family or to another address of its server: what comes from there is shown
+ * as OpenVPN knows it. Nothing else may pass: an address of the wrong family ends OpenVPN (bad_address_length). */
+static bool show_as_known(const struct jump_ovpn *o, const struct jump_path *from, struct sockaddr *address,
+                          socklen_t *address_len, socklen_t room)
+{
+    struct sockaddr_storage storage;
+    socklen_t storage_len = jump_sockaddr_from_path(&storage, &o->server, o->host_inet6);
+
+    if (!jump_ways_same_place(from, &o->link_server) || storage_len == 0 || storage_len > room)
+        return false;
+    memcpy(address, &storage, storage_len);
+    *address_len = storage_len;
+    return true;
+}
 
 static enum fate client_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_t n, struct jump_path *from)
 {
@@ -87,14 +103,17 @@ static enum fate server_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_
     return DELIVER;
 }
 
+/* `room`: bytes that there are for an address. */
 static enum fate inbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, size_t n, struct sockaddr *address,
-                         socklen_t *address_len)
+                         socklen_t *address_len, socklen_t room)
 {
     struct jump_path from;
 
     know_link(o, fd, address);
     if (!jump_sockaddr_to_path(&from, address, *address_len))
         return DELIVER;
+    if (o->translated && !show_as_known(o, &from, address, address_len, room))
+        return SWALLOW;
     if (o->arguments.role == JUMP_CLIENT)
         return client_inbound(o, bytes, n, &from);
     return server_inbound(o, bytes, n, &from, address, address_len);
@@ -110,7 +129,7 @@ static ssize_t our_recvfrom(int fd, void *bytes, size_t len, int flags, struct s
         ssize_t n = o->real.recvfrom(fd, bytes, len, i == 0 ? flags : flags | MSG_DONTWAIT, address, address_len);
 
         if (jump_ovpn_came_of(o, fd, n) < 0 || address_len == NULL || *address_len == 0 || !is_udp_address(address)
-            || inbound(o, fd, bytes, (size_t)n, address, address_len) == DELIVER)
+            || inbound(o, fd, bytes, (size_t)n, address, address_len, room) == DELIVER)
             return n;
         *address_len = room;
     }
@@ -136,10 +155,13 @@ static ssize_t our_recvmsg(int fd, struct msghdr *message, int flags)
     for (int i = 0; i < SWALLOW_MAX; i++) {
         ssize_t n = o->real.recvmsg(fd, message, i == 0 ? flags : flags | MSG_DONTWAIT);
 
-        if (jump_ovpn_came_of(o, fd, n) < 0 || message->msg_namelen == 0 || !is_udp_address(message->msg_name) || message->msg_iovlen != 1)
+        if (jump_ovpn_came_of(o, fd, n) < 0 || message->msg_namelen == 0 || !is_udp_address(message->msg_name)
+            || message->msg_iovlen != 1)
             return n;
         keep_pktinfo(o, message);
-        if (inbound(o, fd, message->msg_iov[0].iov_base, (size_t)n, message->msg_name, &message->msg_namelen) == DELIVER)
+        if (inbound(o, fd, message->msg_iov[0].iov_base, (size_t)n, message->msg_name, &message->msg_namelen,
+                    before.msg_namelen)
+            == DELIVER)
             return n;
         *message = before;
     }
@@ -198,6 +220,7 @@ static enum fate outbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, siz
     uint32_t number = JUMP_MAP_NO_PEER;
     enum jump_map_out verdict;
 
+    o->host_inet6 = (*address)->sa_family == AF_INET6;
     know_link(o, fd, *address);
     if (n == 0 || !jump_sockaddr_to_path(&shown, *address, *address_len))
         return DELIVER;
@@ -227,6 +250,10 @@ static enum fate outbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, siz
             return SWALLOW;
         *address = (const struct sockaddr *)elsewhere;
     }
+    if (o->translated) { /* whatever it is, a hard reset too: this socket leads to one place only */
+        *address_len = jump_sockaddr_from_path(elsewhere, &o->link_server, o->link_inet6);
+        *address = (const struct sockaddr *)elsewhere;
+    }
     return DELIVER;
 }
 
@@ -254,8 +281,32 @@ static ssize_t our_sendmsg(int fd, const struct msghdr *message, int flags)
             == SWALLOW)
             return (ssize_t)message->msg_iov[0].iov_len;
         changed.msg_name = (void *)(uintptr_t)address;
+        if (o->translated) { /* a client's: the local address is of OpenVPN's socket, not of this one */
+            changed.msg_control = NULL;
+            changed.msg_controllen = 0;
+        }
     }
     return jump_ovpn_came_of(o, fd, o->real.sendmsg(fd, &changed, flags));
+}
+
+/* Names */
+
+/* Only looked at: the other addresses of the name that OpenVPN's server has are candidates (ways.h). */
+static int our_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
+{
+    struct jump_ovpn *o = jump_ovpn_instance;
+    int result = o->real.getaddrinfo(node, service, hints, out);
+    struct jump_path found[JUMP_WAYS_LIST_ADDRESSES];
+    size_t len = 0;
+
+    if (result != 0 || node == NULL || hints == NULL || hints->ai_socktype != SOCK_DGRAM
+        || (hints->ai_flags & AI_PASSIVE) != 0)
+        return result; /* of no remote over UDP */
+    for (const struct addrinfo *at = *out; at != NULL && len < JUMP_WAYS_LIST_ADDRESSES; at = at->ai_next)
+        if (at->ai_addr != NULL && jump_sockaddr_to_path(&found[len], at->ai_addr, at->ai_addrlen))
+            len++;
+    jump_ways_note(&o->ways, found, len);
+    return result;
 }
 
 /* Wait */
@@ -335,10 +386,17 @@ bool jump_ovpn_io_begin(struct jump_ovpn *o, struct jump_problem *problem)
                   {"recvmsg", (void *)our_recvmsg},
                   {"sendmsg", (void *)our_sendmsg}};
     size_t len = o->facts.multihome ? 5 : 3;
+    struct jump_interpose_call *names = &o->slots[len];
 
     for (size_t i = 0; i < len; i++) {
         o->slots[i].symbol = wanted[i].symbol;
         o->slots[i].ours = wanted[i].ours;
+    }
+    if (o->arguments.role == JUMP_CLIENT) {
+        names->symbol = "getaddrinfo";
+        names->ours = (void *)our_getaddrinfo;
+        names->optional = true; /* without it the server has one address */
+        len++;
     }
     if (!jump_interpose_begin(o->slots, len, problem))
         return false;
@@ -347,8 +405,11 @@ bool jump_ovpn_io_begin(struct jump_ovpn *o, struct jump_problem *problem)
     memcpy(&o->real.recvfrom, &o->slots[0].original, sizeof o->real.recvfrom);
     memcpy(&o->real.sendto, &o->slots[1].original, sizeof o->real.sendto);
     memcpy(&o->real.poll, &o->slots[2].original, sizeof o->real.poll);
-    memcpy(&o->real.recvmsg, &o->slots[3].original, sizeof o->real.recvmsg);
-    memcpy(&o->real.sendmsg, &o->slots[4].original, sizeof o->real.sendmsg);
+    if (o->facts.multihome) {
+        memcpy(&o->real.recvmsg, &o->slots[3].original, sizeof o->real.recvmsg);
+        memcpy(&o->real.sendmsg, &o->slots[4].original, sizeof o->real.sendmsg);
+    }
+    memcpy(&o->real.getaddrinfo, &names->original, sizeof o->real.getaddrinfo);
     return true;
 }
 

@@ -162,7 +162,7 @@ static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
 
         if (ovpn->arguments.role == JUMP_CLIENT) {
             jump_uplinks_bind(ovpn, path.transport);
-            path = ovpn->server; /* what OpenVPN sends to; which socket that is has just been settled */
+            path = ovpn->link_server; /* which socket is OpenVPN's, and where it sends, has just been settled */
         } else {
             tell_move(ovpn, action);
         }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * A client's own networks. Each interface with a route to the server is a transport of the core; OpenVPN's socket is
- * the one that the kernel's routing takes, every other has a socket of its own, bound to its interface, through which
- * candidates are probed and recoveries tried. When the core binds such a one, it is put in the place of OpenVPN's
- * socket (dup3): a fresh socket, since an interface may be chosen without privilege on a fresh one only, and the
- * binding to the interface makes stale bypass routes irrelevant. One thread: nobody waits on the old socket meanwhile.
+ * A client's own networks. Each interface with a route to an address of the server is a transport of the core (ways.h);
+ * OpenVPN's socket is the one that the kernel's routing takes, every other has a socket of its own, bound to its
+ * interface, through which candidates are probed and recoveries tried. When the core binds such a one, it is put in the
+ * place of OpenVPN's socket (dup3): a fresh socket, since an interface may be chosen without privilege on a fresh one
+ * only, and the binding to the interface makes stale bypass routes irrelevant. Its family and the server's address may
+ * be others than OpenVPN's; io.c then translates. One thread: nobody waits on the old socket meanwhile.
  * It knows addresses and interfaces; whether a path is alive is the core's business. Read next: system/netlink.h.
  */
 #include <errno.h>
@@ -39,7 +40,6 @@ void jump_uplinks_end(struct jump_ovpn *o)
 {
     for (size_t i = 0; i < JUMP_MAX_CANDIDATES; i++)
         forget(&o->uplinks[i]);
-    o->link_device = 0;
 }
 
 /* A number that no transport has now, and that was not given lately: the core may still speak of an old one. */
@@ -59,59 +59,61 @@ uint8_t jump_uplinks_current(const struct jump_ovpn *o)
     return JUMP_UPLINK_UNKNOWN;
 }
 
-/* OpenVPN's socket is bound to one local address (`local`): it cannot carry another. */
-static bool link_fits(const struct jump_ovpn *o, const struct jump_path *source)
+/* What OpenVPN bound its own socket to: `local` pins the address, `lport` the port. Zeros: nothing. */
+static void look_at_local(struct jump_ovpn *o)
 {
     struct sockaddr_storage address;
     socklen_t address_len = sizeof address;
-    struct jump_path bound;
-    static const uint8_t any[16], any4[16] = {[10] = 0xff, [11] = 0xff};
 
     if (o->link_fd < 0 || getsockname(o->link_fd, (struct sockaddr *)&address, &address_len) != 0
-        || !jump_sockaddr_to_path(&bound, (struct sockaddr *)&address, address_len))
-        return true;
-    return memcmp(bound.ip, any, 16) == 0 || memcmp(bound.ip, any4, 16) == 0 || memcmp(bound.ip, source->ip, 16) == 0;
+        || !jump_sockaddr_to_path(&o->link_local, (struct sockaddr *)&address, address_len))
+        memset(&o->link_local, 0, sizeof o->link_local);
+}
+
+static bool is_any(const struct jump_path *path)
+{
+    static const uint8_t any[16], any4[16] = {[10] = 0xff, [11] = 0xff};
+
+    return memcmp(path->ip, any, 16) == 0 || memcmp(path->ip, any4, 16) == 0;
 }
 
 /* All ways to the server, the one through OpenVPN's socket marked. */
 static size_t look(struct jump_ovpn *o, struct jump_uplink found[JUMP_MAX_CANDIDATES])
 {
-    struct jump_netlink_uplink seen[JUMP_MAX_CANDIDATES];
-    struct jump_path source;
-    unsigned ifindex = 0;
-    size_t seen_len, len = 0;
-    bool have_link = false;
+    static struct jump_ways_target targets[JUMP_WAYS_TARGETS]; /* too large for the stack of a host's deep call */
+    struct jump_path servers[JUMP_WAYS_TARGETS];
+    struct jump_ways_link link = {.on_device = o->link_device != 0, .ifindex = o->link_device, .server = o->link_server};
+    size_t servers_len = jump_ways_targets(&o->ways, servers, &o->server), cap = o->policy.max_candidates;
 
-    memset(found, 0, sizeof(struct jump_uplink) * JUMP_MAX_CANDIDATES);
-    seen_len = jump_netlink_uplinks(o->netlink, seen, JUMP_MAX_CANDIDATES, &o->server);
-    if (o->link_device == 0 && jump_netlink_source(o->netlink, &source, &ifindex, &o->server, 0) == 0
-        && ifindex != o->own_tun && link_fits(o, &source)) {
-        found[len].via_link = have_link = true;
-        found[len].ifindex = ifindex;
-        found[len].source = source;
-        len++;
+    if (!link.on_device
+        && (jump_netlink_source(o->netlink, &link.source, &link.ifindex, &o->link_server, 0) != 0
+            || link.ifindex == o->own_tun))
+        link.ifindex = 0;
+    for (size_t t = 0; t < servers_len; t++) {
+        struct jump_netlink_uplink seen[JUMP_MAX_CANDIDATES];
+        size_t seen_len = jump_netlink_uplinks(o->netlink, seen, JUMP_MAX_CANDIDATES, &servers[t]);
+        struct jump_ways_target *target = &targets[t];
+
+        target->server = servers[t];
+        target->out_len = 0;
+        for (size_t i = 0; i < seen_len; i++) {
+            struct jump_ways_out *out = &target->out[target->out_len];
+
+            if (seen[i].ifindex == o->own_tun)
+                continue;
+            out->ifindex = seen[i].ifindex;
+            memcpy(out->name, seen[i].name, sizeof out->name);
+            out->source = seen[i].source;
+            target->out_len++;
+        }
     }
-    for (size_t i = 0; i < seen_len && len < JUMP_MAX_CANDIDATES; i++) {
-        if (seen[i].ifindex == o->own_tun || (have_link && seen[i].ifindex == found[0].ifindex))
-            continue;
-        found[len].via_link = o->link_device != 0 && seen[i].ifindex == o->link_device;
-        found[len].ifindex = seen[i].ifindex;
-        found[len].source = seen[i].source;
-        memcpy(found[len].name, seen[i].name, sizeof found[len].name);
-        found[len].priority = (uint32_t)len;
-        len++;
-    }
-    for (size_t i = 0; i < len; i++) {
-        found[i].fd = -1;
-        found[i].source.port = 0;
-        found[i].source.proto = found[i].source.transport = 0;
-    }
-    return len;
+    return jump_ways_list(found, cap < JUMP_MAX_CANDIDATES ? cap : JUMP_MAX_CANDIDATES, targets, servers_len, &link,
+                          is_any(&o->link_local) ? NULL : &o->link_local);
 }
 
 static bool same(const struct jump_uplink *a, const struct jump_uplink *b)
 {
-    return a->via_link == b->via_link && a->ifindex == b->ifindex
+    return a->via_link == b->via_link && a->ifindex == b->ifindex && jump_ways_same_place(&a->server, &b->server)
            && memcmp(a->source.ip, b->source.ip, sizeof a->source.ip) == 0;
 }
 
@@ -150,7 +152,7 @@ void jump_uplinks_update(struct jump_ovpn *o, bool tell_always)
             found[f].id = new_id(o);
             changed = true;
         }
-        candidates[f].path = o->server;
+        candidates[f].path = found[f].server;
         candidates[f].path.transport = found[f].id;
         candidates[f].priority = found[f].priority;
     }
@@ -175,13 +177,33 @@ ino_t jump_uplinks_socket(const struct jump_ovpn *o)
     return o->link_fd >= 0 && fstat(o->link_fd, &about) == 0 ? about.st_ino : 0;
 }
 
+bool jump_uplinks_settle(struct jump_ovpn *o)
+{
+    struct jump_uplink *former = by_id(o, jump_uplinks_current(o));
+
+    if (o->link_socket == 0 || jump_uplinks_socket(o) == o->link_socket)
+        return false;
+    if (o->translated && former != NULL)
+        former->via_link = false; /* a farewell there needs a socket of that family */
+    o->link_socket = 0;
+    o->link_device = 0;
+    o->translated = false;
+    o->link_inet6 = o->host_inet6;
+    return true;
+}
+
 void jump_uplinks_begin(struct jump_ovpn *o)
 {
     jump_uplinks_end(o);
+    if (o->link_socket == 0) { /* else it is the one that we put there, on its device still */
+        o->link_server = o->server;
+        look_at_local(o);
+    }
     jump_uplinks_update(o, false);
 }
 
-static void copy_option(int to, int from, int level, int option, bool halve)
+/* An option as one socket has it, by its name in each one's family. */
+static void copy_option(int to, int to_level, int to_option, int from, int level, int option, bool halve)
 {
     int value;
     socklen_t len = sizeof value;
@@ -189,31 +211,58 @@ static void copy_option(int to, int from, int level, int option, bool halve)
     if (getsockopt(from, level, option, &value, &len) == 0) {
         if (halve) /* the kernel doubles what it is given */
             value /= 2;
-        (void)setsockopt(to, level, option, &value, sizeof value); /* a mark needs privilege; without it none */
+        (void)setsockopt(to, to_level, to_option, &value, sizeof value); /* a mark needs privilege; without it none */
     }
 }
 
-/* A socket like OpenVPN's, on one interface. */
+static void copy_ip_option(const struct jump_ovpn *o, int to, bool to_inet6, int option4, int option6)
+{
+    copy_option(to, to_inet6 ? IPPROTO_IPV6 : IPPROTO_IP, to_inet6 ? option6 : option4, o->link_fd,
+                o->link_inet6 ? IPPROTO_IPV6 : IPPROTO_IP, o->link_inet6 ? option6 : option4, false);
+}
+
+/* Where OpenVPN's socket was bound so is this one. The address was asked for by `local`: no other will do. The port,
+ * by `lport`, is wished for only: it is not free while OpenVPN's socket holds it on every interface. */
+static bool bind_local(const struct jump_ovpn *o, int fd, bool inet6)
+{
+    struct sockaddr_storage address;
+    struct jump_path local = o->link_local;
+    bool any = is_any(&local);
+    socklen_t len;
+
+    if (any && local.port == 0)
+        return true;
+    if (any && inet6)
+        memset(local.ip, 0, sizeof local.ip);
+    else if (any)
+        memcpy(local.ip, (const uint8_t[16]){[10] = 0xff, [11] = 0xff}, sizeof local.ip);
+    len = jump_sockaddr_from_path(&address, &local, inet6);
+    if (len > 0 && bind(fd, (struct sockaddr *)&address, len) == 0)
+        return true;
+    local.port = 0;
+    len = jump_sockaddr_from_path(&address, &local, inet6);
+    return any || (len > 0 && bind(fd, (struct sockaddr *)&address, len) == 0);
+}
+
+/* A socket like OpenVPN's, on one interface, of the family of the server's address there. */
 static int open_socket(const struct jump_ovpn *o, const struct jump_uplink *uplink)
 {
-    int family = o->link_inet6 ? AF_INET6 : AF_INET;
-    int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    bool inet6 = !jump_sockaddr_is_ipv4(&uplink->server);
+    int fd = socket(inet6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1;
 
     if (fd < 0)
         return -1;
+    if (inet6) /* or it would want an IPv4 port too */
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
     if (o->link_fd >= 0) {
-        copy_option(fd, o->link_fd, SOL_SOCKET, SO_SNDBUF, true);
-        copy_option(fd, o->link_fd, SOL_SOCKET, SO_RCVBUF, true);
-        copy_option(fd, o->link_fd, SOL_SOCKET, SO_MARK, false);
-        if (family == AF_INET) {
-            copy_option(fd, o->link_fd, IPPROTO_IP, IP_TOS, false);
-            copy_option(fd, o->link_fd, IPPROTO_IP, IP_MTU_DISCOVER, false);
-        } else {
-            copy_option(fd, o->link_fd, IPPROTO_IPV6, IPV6_TCLASS, false);
-            copy_option(fd, o->link_fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, false);
-        }
+        copy_option(fd, SOL_SOCKET, SO_SNDBUF, o->link_fd, SOL_SOCKET, SO_SNDBUF, true);
+        copy_option(fd, SOL_SOCKET, SO_RCVBUF, o->link_fd, SOL_SOCKET, SO_RCVBUF, true);
+        copy_option(fd, SOL_SOCKET, SO_MARK, o->link_fd, SOL_SOCKET, SO_MARK, false);
+        copy_ip_option(o, fd, inet6, IP_TOS, IPV6_TCLASS);
+        copy_ip_option(o, fd, inet6, IP_MTU_DISCOVER, IPV6_MTU_DISCOVER);
     }
-    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, uplink->name, (socklen_t)strlen(uplink->name)) != 0) {
+    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, uplink->name, (socklen_t)strlen(uplink->name)) != 0
+        || !bind_local(o, fd, inet6)) {
         close(fd);
         return -1;
     }
@@ -232,7 +281,7 @@ ssize_t jump_uplinks_send(struct jump_ovpn *o, const struct jump_path *to, const
                    : jump_ovpn_link_send(o, to, JUMP_MAP_NO_PEER, bytes, bytes_len);
     if (uplink->fd < 0)
         uplink->fd = open_socket(o, uplink);
-    address_len = jump_sockaddr_from_path(&address, to, o->link_inet6);
+    address_len = jump_sockaddr_from_path(&address, to, !jump_sockaddr_is_ipv4(to));
     if (uplink->fd < 0 || address_len == 0)
         return -1;
     return o->real.sendto(uplink->fd, bytes, bytes_len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address,
@@ -249,6 +298,8 @@ void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
         return; /* OpenVPN has closed it: the number may be anything's by now */
     if (uplink->fd < 0)
         uplink->fd = open_socket(o, uplink);
+    if (uplink->fd >= 0) /* not before: nobody but OpenVPN empties a queue of errors, and poll would find it for ever */
+        copy_ip_option(o, uplink->fd, !jump_sockaddr_is_ipv4(&uplink->server), IP_RECVERR, IPV6_RECVERR);
     if (uplink->fd < 0 || dup3(uplink->fd, o->link_fd, O_CLOEXEC) < 0) {
         jump_ovpn_log(o, JUMP_LOG_ERROR, "cannot move OpenVPN's socket to %s: %s", uplink->name, strerror(errno));
         return;
@@ -257,13 +308,16 @@ void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
     uplink->fd = -1;
     uplink->via_link = true;
     o->link_device = uplink->ifindex;
-    o->session_socket = jump_uplinks_socket(o);
+    o->link_server = uplink->server;
+    o->link_inet6 = !jump_sockaddr_is_ipv4(&uplink->server);
+    o->translated = o->link_inet6 != o->host_inet6 || !jump_ways_same_place(&o->link_server, &o->server);
+    o->session_socket = o->link_socket = jump_uplinks_socket(o);
     if (former != NULL) { /* still a way out, by a socket of its own from now on */
         former->via_link = false;
         if (former->name[0] == '\0')
             (void)if_indextoname(former->ifindex, former->name);
     }
-    jump_ovpn_log(o, JUMP_LOG_INFO, "traffic now leaves through %s", uplink->name);
+    jump_ovpn_log(o, JUMP_LOG_INFO, "traffic now leaves through %s (%s)", uplink->name, o->link_inet6 ? "IPv6" : "IPv4");
 }
 
 void jump_uplinks_receive(struct jump_ovpn *o, int fd)
@@ -288,6 +342,10 @@ void jump_uplinks_receive(struct jump_ovpn *o, int fd)
             return;
         if (n < 1 || bytes[0] != JUMP_MAP_ENVELOPE_BYTE
             || !jump_sockaddr_to_path(&from, (struct sockaddr *)&address, address_len))
+            continue;
+        /* Of OpenVPN's own server another address may answer (`float`). To reach it by another address helps only if
+         * the answers come from there: OpenVPN would be shown nothing else. */
+        if (!jump_ways_same_place(&uplink->server, &o->server) && !jump_ways_same_place(&uplink->server, &from))
             continue;
         from.transport = id;
         jump_ovpn_datagram(o, bytes + 1, (size_t)n - 1, &from);

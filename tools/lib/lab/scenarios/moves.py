@@ -29,7 +29,8 @@ def _rebind(pair):
     return cut_at, pair.network.rebind(pair.network.clients[0])
 
 
-@scenario('nat-rebind-oneway', 'NAT rebinding while only the server sends and nothing answers', _expect_moved)
+@scenario('nat-rebind-oneway', 'NAT rebinding while only the server sends and nothing answers', _expect_moved,
+          variants=((), ('--family', '6')))
 def nat_rebind_oneway(story):
     pair = story.pair()
     streams = Streams(pair, uplink=False, tcp=False)
@@ -75,7 +76,8 @@ def nat_rebind_both(story):
 
 
 @scenario('address-change',
-          'the client\'s address is replaced; back counts from the new one being usable', _expect_moved)
+          'the client\'s address is replaced; back counts from the new one being usable', _expect_moved,
+          variants=((), ('--family', '6')))
 def address_change(story):
     # No NAT: the server itself must see another address, not only another port.
     pair = story.pair(nat=False)

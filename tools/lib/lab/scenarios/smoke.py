@@ -18,7 +18,8 @@ def _expect(result):
     )
 
 
-@scenario('smoke', 'connect, ping, see the session ATTACHED at both ends, stop', _expect)
+@scenario('smoke', 'connect, ping, see the session ATTACHED at both ends, stop', _expect,
+          variants=((), ('--family', '6')))
 def smoke(story):
     since = now_ns()
     pair = story.pair()
