@@ -96,7 +96,10 @@ int jump_engine_init(struct jump_engine **engine, void *memory, size_t memory_le
     e->boot = config->boot << 32;
     jump_keys_derive(e->process, sizeof e->process, config->seed, "process");
     jump_keys_derive(e->hash_key, sizeof e->hash_key, config->seed, "hash");
-    jump_keys_derive(e->challenge_key, sizeof e->challenge_key, config->seed, "challenge");
+    jump_keys_derive(e->challenge_keys[0], sizeof e->challenge_keys[0], config->seed, "challenge");
+    jump_keys_derive(e->challenge_keys[1], sizeof e->challenge_keys[1], config->seed, "challenge before");
+    e->challenge_rotation = now / JUMP_CHALLENGE_ROTATION;
+    jump_keys_wipe(e->config.seed, sizeof e->config.seed); /* what is derived of it must not be derived again */
     jump_keys_derive(e->cookie_key, sizeof e->cookie_key, config->seed, "cookie");
     jump_session_shape(&shape, config->role, &config->policy);
     jump_table_init(&e->table, block + l.table, &shape, config->max_sessions, e->hash_key);

@@ -17,6 +17,7 @@
 #define JUMP_ACTIONS_ROOM 24u  /* the most that one session's input or timer may ask for */
 #define JUMP_COOKIE_BUCKETS 1024u /* for prefixes that showed a cookie; a power of two */
 #define JUMP_COUNTER_RESERVE 256u /* counters kept for what is said while a session ends, by itself and from its tombstone */
+#define JUMP_CHALLENGE_ROTATION JUMP_MS(120000) /* at least twice the longest reattach_proof_max_age_ms: two keys are enough */
 #define JUMP_IDLE JUMP_MS(10000) /* no data either way for this long: idle (model.md 5) */
 
 /** What is kept of a session that ended in this boot: its client is answered with an authenticated TERMINATE. */
@@ -52,7 +53,9 @@ struct jump_engine {
     struct jump_timer timer;
     struct jump_stats stats;
     uint8_t process[JUMP_PROCESS_BYTES];
-    uint8_t hash_key[16], challenge_key[JUMP_SECRET_BYTES], cookie_key[JUMP_SECRET_BYTES];
+    uint8_t hash_key[16], cookie_key[JUMP_SECRET_BYTES];
+    uint8_t challenge_keys[2][JUMP_SECRET_BYTES]; /* of this rotation and the one before */
+    uint64_t challenge_rotation;
 
     struct jump_action *actions;
     uint32_t actions_head, actions_count;

@@ -469,22 +469,43 @@ static uint64_t challenge_bucket(const struct jump_engine *e, const struct jump_
     return e->now / JUMP_MS(s->policy.reattach_proof_max_age_ms);
 }
 
+static void next_challenge_key(struct jump_engine *e)
+{
+    memcpy(e->challenge_keys[1], e->challenge_keys[0], sizeof e->challenge_keys[1]);
+    jump_keys_derive(e->challenge_keys[0], sizeof e->challenge_keys[0], e->challenge_keys[1], "challenge next");
+}
+
+/* The key of a bucket is that of the rotation in which the bucket began. Keys are chained one way: who reads the memory finds
+ * none that is older than the two. After a long pause two steps are enough: nothing was given out in between. */
+static const uint8_t *challenge_key(struct jump_engine *e, const struct jump_session *s, uint64_t bucket)
+{
+    uint64_t rotation = e->now / JUMP_CHALLENGE_ROTATION;
+    if (rotation > e->challenge_rotation + 1)
+        next_challenge_key(e);
+    if (rotation > e->challenge_rotation)
+        next_challenge_key(e);
+    e->challenge_rotation = rotation;
+    bool before = bucket * JUMP_MS(s->policy.reattach_proof_max_age_ms) / JUMP_CHALLENGE_ROTATION < rotation;
+    return e->challenge_keys[before];
+}
+
 static void challenge(struct jump_engine *e, struct jump_session *s, const struct jump_message *m, uint8_t key)
 {
     struct jump_body body = { .attempt = m->body.attempt };
-    jump_seal_challenge(body.challenge, e->challenge_key, &s->id, m->body.attempt, &m->from, challenge_bucket(e, s));
+    uint64_t bucket = challenge_bucket(e, s);
+    jump_seal_challenge(body.challenge, challenge_key(e, s, bucket), &s->id, m->body.attempt, &m->from, bucket);
     observed(&body, &m->from);
     reply(e, s, JUMP_MSG_REATTACH_CHALLENGE, &body, m, key);
 }
 
-static bool challenge_fits(const struct jump_engine *e, const struct jump_session *s, const struct jump_message *m)
+static bool challenge_fits(struct jump_engine *e, const struct jump_session *s, const struct jump_message *m)
 {
     uint8_t ours[JUMP_CHALLENGE_BYTES];
     uint64_t bucket = challenge_bucket(e, s);
-    jump_seal_challenge(ours, e->challenge_key, &s->id, m->body.attempt, &m->from, bucket);
+    jump_seal_challenge(ours, challenge_key(e, s, bucket), &s->id, m->body.attempt, &m->from, bucket);
     bool fits = jump_keys_equal(ours, m->body.challenge, sizeof ours);
     if (!fits && bucket > 0) {
-        jump_seal_challenge(ours, e->challenge_key, &s->id, m->body.attempt, &m->from, bucket - 1);
+        jump_seal_challenge(ours, challenge_key(e, s, bucket - 1), &s->id, m->body.attempt, &m->from, bucket - 1);
         fits = jump_keys_equal(ours, m->body.challenge, sizeof ours);
     }
     jump_keys_wipe(ours, sizeof ours);

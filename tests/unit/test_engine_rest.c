@@ -127,6 +127,8 @@ static void test_R19_two_epochs_with_one_fingerprint_are_both_tried(void)
 
 #define BUCKET JUMP_MS(5000) /* mobile's reattach_proof_max_age_ms */
 
+static jump_time asked_before_rotation; /* 0: at the beginning of some bucket */
+
 static bool proof_binds(jump_time age, const struct jump_path *from, uint64_t attempt)
 {
     struct jump_body body = { .attempt = 9, .generation = 1, .state_version = 1, .transport = 1 }, answer;
@@ -134,7 +136,10 @@ static bool proof_binds(jump_time age, const struct jump_path *from, uint64_t at
     struct jump_path asked = world_path(88, 8800);
     bool bound;
     story_begin(1);
-    world_busy(&w, 0, BUCKET - w.now % BUCKET); /* a bucket begins */
+    if (asked_before_rotation != 0)
+        world_busy(&w, 0, JUMP_CHALLENGE_ROTATION - w.now % JUMP_CHALLENGE_ROTATION - asked_before_rotation);
+    else
+        world_busy(&w, 0, BUCKET - w.now % BUCKET); /* a bucket begins */
     peek_seal(&message, &w, false, 0, JUMP_MSG_REATTACH_REQUEST, &body);
     world_inject(&w, &asked, message.bytes, message.len);
     CU_ASSERT_EQUAL_FATAL(peek_open(&header, &answer, &w, true, 0, &w.last_from_server[JUMP_MSG_REATTACH_CHALLENGE]), 0);
@@ -163,17 +168,82 @@ static void test_R23_a_challenge_is_valid_for_one_to_two_times_its_age_for_its_p
     CU_ASSERT_FALSE(proof_binds(JUMP_MS(20), NULL, 10));
 }
 
+static void test_R23_R24_a_challenge_outlives_a_rotation_of_the_key_and_no_third_bucket(void)
+{
+    _Static_assert(JUMP_CHALLENGE_ROTATION >= 2 * JUMP_MS(60000), "the longest age that a policy allows");
+    for (jump_time before = 1; before <= BUCKET; before += BUCKET / 4 - 1) {
+        asked_before_rotation = before;
+        CU_ASSERT_TRUE(proof_binds(before + 1, NULL, 9));
+        CU_ASSERT_TRUE(proof_binds(before + BUCKET - 1, NULL, 9));
+        CU_ASSERT_FALSE(proof_binds(before + BUCKET, NULL, 9));
+        CU_ASSERT_FALSE(proof_binds(before + JUMP_CHALLENGE_ROTATION, NULL, 9));
+    }
+    asked_before_rotation = BUCKET + 1; /* two buckets old when the rotation comes */
+    CU_ASSERT_FALSE(proof_binds(2 * BUCKET + 1, NULL, 9));
+    asked_before_rotation = 0;
+}
+
+/* Whatever the policy's age: it need not divide the rotation's. */
+static void test_R23_R24_at_no_age_does_a_rotation_refuse_a_challenge_in_time(void)
+{
+    static const uint32_t ages[] = { 500, 7777, 59999, 60000 };
+    for (unsigned i = 0; i < 4; i++) {
+        story_prepare(1);
+        POLICY(reattach_proof_max_age_ms, ages[i]);
+        story_attach();
+        for (unsigned round = 0; round < 12; round++) {
+            struct jump_body body = { .attempt = 20 + round, .generation = S().generation, .transport = 1 }, answer;
+            struct jump_header header;
+            struct jump_path from = world_path(88, (uint16_t)(8800 + round));
+            jump_time to_rotation = JUMP_CHALLENGE_ROTATION - w.now % JUMP_CHALLENGE_ROTATION;
+            world_run(&w, to_rotation - JUMP_MS(ages[i]) * round / 12);
+            w.drop_up = TYPE(REATTACH_REQUEST); /* the client itself keeps away */
+            peek_seal(&message, &w, false, 0, JUMP_MSG_REATTACH_REQUEST, &body);
+            CU_ASSERT_EQUAL(world_inject(&w, &from, message.bytes, message.len), 0);
+            CU_ASSERT_EQUAL_FATAL(peek_open(&header, &answer, &w, true, 0, &w.last_from_server[JUMP_MSG_REATTACH_CHALLENGE]), 0);
+            memcpy(body.challenge, answer.challenge, sizeof body.challenge);
+            world_run(&w, JUMP_MS(ages[i]) - 1);
+            peek_seal(&message, &w, false, 0, JUMP_MSG_REATTACH_PROOF, &body);
+            CU_ASSERT_EQUAL(world_inject(&w, &from, message.bytes, message.len), 0);
+            w.drop_up = 0;
+            WAIT(C().state == JUMP_ATTACHED && S().bound, 5000);
+        }
+        w.event_count = 0;
+        story_end();
+    }
+}
+
+static void test_R24_the_challenge_key_rotates_and_what_made_it_is_wiped(void)
+{
+    static const uint8_t nothing[JUMP_SECRET_BYTES];
+    uint8_t seen[6][JUMP_SECRET_BYTES];
+    story_begin(1);
+    CU_ASSERT_EQUAL(memcmp(w.server->config.seed, nothing, sizeof nothing), 0);
+    for (unsigned i = 0; i < 6; i++) {
+        world_rebind(&w, 0, 0);
+        WAIT(C().state == JUMP_RECOVERING, 3000);
+        WAIT(C().state == JUMP_ATTACHED, 3000);
+        memcpy(seen[i], w.server->challenge_keys[0], sizeof seen[i]);
+        for (unsigned j = 0; j < i; j++) {
+            CU_ASSERT_NOT_EQUAL(memcmp(seen[j], seen[i], sizeof seen[i]), 0);
+            CU_ASSERT_EQUAL(memcmp(seen[j], w.server->challenge_keys[1], sizeof seen[i]) == 0, i < 4 && j + 1 == i);
+        }
+        world_run(&w, i < 3 ? JUMP_CHALLENGE_ROTATION : 8 * JUMP_CHALLENGE_ROTATION); /* a long pause skips no wiping */
+    }
+    story_end();
+}
+
 static void test_R24_keys_of_challenges_and_cookies_are_new_at_each_start(void)
 {
     static const uint8_t nothing[JUMP_SECRET_BYTES];
     uint8_t challenge[JUMP_SECRET_BYTES], cookie[JUMP_SECRET_BYTES];
     story_begin(1);
-    memcpy(challenge, w.server->challenge_key, sizeof challenge);
+    memcpy(challenge, w.server->challenge_keys[0], sizeof challenge);
     memcpy(cookie, w.server->cookie_key, sizeof cookie);
     CU_ASSERT_NOT_EQUAL(memcmp(challenge, nothing, sizeof nothing), 0);
     CU_ASSERT_NOT_EQUAL(memcmp(challenge, cookie, sizeof cookie), 0);
     world_restart_server(&w);
-    CU_ASSERT_NOT_EQUAL(memcmp(challenge, w.server->challenge_key, sizeof challenge), 0);
+    CU_ASSERT_NOT_EQUAL(memcmp(challenge, w.server->challenge_keys[0], sizeof challenge), 0);
     CU_ASSERT_NOT_EQUAL(memcmp(cookie, w.server->cookie_key, sizeof cookie), 0);
     story_end();
 }
@@ -658,6 +728,9 @@ static void test_R53_after_a_denial_for_the_rate_the_way_that_the_server_still_h
     X(test_R16_R17_R21_each_body_lists_the_epochs_held_and_a_rekey_is_told_at_once)                      \
     X(test_R19_two_epochs_with_one_fingerprint_are_both_tried)                                           \
     X(test_R23_a_challenge_is_valid_for_one_to_two_times_its_age_for_its_path_and_its_attempt)           \
+    X(test_R23_R24_a_challenge_outlives_a_rotation_of_the_key_and_no_third_bucket)                       \
+    X(test_R23_R24_at_no_age_does_a_rotation_refuse_a_challenge_in_time)                                 \
+    X(test_R24_the_challenge_key_rotates_and_what_made_it_is_wiped)                                      \
     X(test_R24_keys_of_challenges_and_cookies_are_new_at_each_start)                                     \
     X(test_R38_the_client_remembers_the_highest_version_that_the_server_showed)                          \
     X(test_R39_offer_and_birth_are_repeated_after_200_ms_doubling_to_2_s)                                \
