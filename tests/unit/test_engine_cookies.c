@@ -211,7 +211,102 @@ static void test_R60_reset_is_limited_and_never_answers_birth_or_terminate(void)
     story_end();
 }
 
+/* what a cookie opens has limits of its own. Everything at one instant, unless time is let pass. */
+
+static void cookie_of(uint8_t cookie[JUMP_COOKIE_BYTES], const struct jump_path *path)
+{
+    jump_seal_cookie(cookie, w.server->cookie_key, path, w.now / JUMP_MS(60000));
+}
+
+static uint64_t looked_at(void)
+{
+    struct jump_stats stats;
+    jump_engine_stats(w.server, &stats);
+    return stats.unknown_session;
+}
+
+/* How many of `count` messages with the cookie of this path get as far as being looked up. */
+static uint64_t let_in(const struct jump_path *path, unsigned count)
+{
+    uint8_t cookie[JUMP_COOKIE_BYTES];
+    uint64_t before = looked_at();
+    cookie_of(cookie, path);
+    for (unsigned i = 0; i < count; i++)
+        stranger(path, cookie);
+    return looked_at() - before;
+}
+
+static void test_R28_behind_a_cookie_a_prefix_has_3000_at_once_and_1000_a_second(void)
+{
+    struct jump_path path = world_path(66, 6600), other_port = world_path(66, 6601), other = world_path(67, 6700);
+    story_begin(1);
+    flood(&path);
+    CU_ASSERT_EQUAL(let_in(&path, 4000), 3000);
+    CU_ASSERT_EQUAL(let_in(&other_port, 100), 0); /* it is the prefix that is limited, not the port */
+    CU_ASSERT_EQUAL(stranger(&path, NULL), JUMP_MSG_COOKIE);
+    flood(&other);
+    CU_ASSERT_EQUAL(let_in(&other, 100), 100); /* and nobody else */
+    world_run(&w, JUMP_MS(1000));
+    uint64_t again = let_in(&path, 4000);
+    CU_ASSERT_TRUE(again >= 1000 && again <= 1060); /* and what the prefix's own 50/s gave back */
+    world_run(&w, JUMP_MS(10000)); /* never more than a full bucket: 3 000 and the prefix's own 100 */
+    CU_ASSERT_EQUAL(let_in(&path, 6000), 3100);
+    world_busy(&w, 0, JUMP_MS(3000));
+    CU_ASSERT_TRUE(S().state == JUMP_ATTACHED && C().state == JUMP_ATTACHED);
+    story_end();
+}
+
+static void test_R28_at_most_20000_cookies_a_second_leave_and_who_has_one_still_gets_in(void)
+{
+    struct jump_path path = world_path(66, 6600), other = world_path(67, 6700);
+    struct jump_stats before, after;
+    story_begin(1);
+    flood(&path);
+    flood(&other);
+    world_run(&w, JUMP_MS(1000)); /* the bucket of cookies is full again */
+    flood(&path);
+    jump_engine_stats(w.server, &before);
+    for (unsigned i = 0; i < 25000; i++)
+        stranger(&path, NULL);
+    jump_engine_stats(w.server, &after);
+    CU_ASSERT_EQUAL(after.cookies - before.cookies, 19999); /* flood() ended with one */
+    CU_ASSERT_EQUAL(stranger(&path, NULL), 0xff);
+    CU_ASSERT_EQUAL(let_in(&path, 10), 10);
+    world_run(&w, JUMP_MS(500));
+    flood(&path);
+    jump_engine_stats(w.server, &before);
+    for (unsigned i = 0; i < 15000; i++)
+        stranger(&path, NULL);
+    jump_engine_stats(w.server, &after);
+    CU_ASSERT_EQUAL(after.cookies - before.cookies, 9999);
+    world_busy(&w, 0, JUMP_MS(3000));
+    CU_ASSERT_TRUE(S().state == JUMP_ATTACHED && C().state == JUMP_ATTACHED);
+    story_end();
+}
+
+static void test_R28_all_strangers_share_5000_and_a_cookie_passes_that_too(void)
+{
+    struct jump_path path = world_path(1, 9000), newcomer = world_path(66, 6600);
+    story_begin(1);
+    uint64_t before = looked_at();
+    for (unsigned i = 0; i < 120; i++) { /* each prefix within its own rate */
+        path.ip[12] = 198;
+        path.ip[14] = (uint8_t)i;
+        for (unsigned j = 0; j < 60; j++)
+            stranger(&path, NULL);
+    }
+    CU_ASSERT_EQUAL(looked_at() - before, 5000);
+    CU_ASSERT_EQUAL(stranger(&newcomer, NULL), JUMP_MSG_COOKIE);
+    CU_ASSERT_EQUAL(let_in(&newcomer, 50), 50);
+    world_rebind(&w, 0, 0); /* nor does it keep a client out */
+    WAIT(S().generation == 2 && C().state == JUMP_ATTACHED, 3000);
+    story_end();
+}
+
 #define TESTS(X)                                                                                  \
+    X(test_R28_behind_a_cookie_a_prefix_has_3000_at_once_and_1000_a_second)                       \
+    X(test_R28_at_most_20000_cookies_a_second_leave_and_who_has_one_still_gets_in)                \
+    X(test_R28_all_strangers_share_5000_and_a_cookie_passes_that_too)                             \
     X(test_R25_over_its_rate_a_prefix_must_show_a_cookie_of_its_own_path_and_time)                \
     X(test_R25_R26_R28_a_client_in_a_flooded_prefix_keeps_its_path_and_reattaches_with_a_cookie)  \
     X(test_R26_R36_a_cookie_is_taken_once_for_an_outstanding_nonce_and_kept_for_ten_seconds)      \
