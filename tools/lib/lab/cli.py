@@ -52,6 +52,7 @@ def _arguments():
     openvpn.add_argument('--length', type=float, default=20, metavar='SECONDS',
                          help='how long a bad path lasts (default: 20)')
     openvpn.add_argument('--clients', type=int, default=300, metavar='N', help='how many a crowd is (default: 300)')
+    openvpn.add_argument('--seed', type=int, default=0, metavar='N', help='of the weather; 0: drawn anew (default)')
     openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
                          help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
     openvpn.add_argument('--detached', action='store_true',

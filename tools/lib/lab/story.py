@@ -27,6 +27,7 @@ class Options:
     loss: float = 5.0
     length: float = 20.0
     clients: int = 300
+    seed: int = 0
     detached: bool = False
     family: int = 4
 
