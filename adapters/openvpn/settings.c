@@ -9,9 +9,11 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "system/state.h"
@@ -297,19 +299,45 @@ static void take_file(struct jump_settings_facts *facts, const char *text, size_
         }
         at += len + 1;
     }
+    sodium_memzero(line_text, sizeof line_text);
 }
 
-static bool read_whole(char **out, size_t *out_len, const char *path)
+static void wipe(char *text, size_t cap)
+{
+    if (text != NULL)
+        sodium_memzero(text, cap); /* inline keys */
+    free(text);
+}
+
+/* realloc would leave what it copied where it was. */
+static char *grow(char *text, size_t len, size_t cap)
+{
+    char *more = cap < MAX_FILE_BYTES ? malloc(cap * 2) : NULL;
+
+    if (more != NULL) {
+        memcpy(more, text, len);
+        wipe(text, cap);
+    }
+    return more;
+}
+
+static bool read_whole(char **out, size_t *out_len, size_t *out_cap, const char *path)
 {
     size_t cap = 4096, len = 0;
-    char *text = malloc(cap);
+    struct stat about;
+    char *text;
     ssize_t n = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd;
 
+    /* A FIFO gives its content once, to OpenVPN, and to be opened here would wake whoever writes it: asked first. */
+    if (stat(path, &about) != 0 || !S_ISREG(about.st_mode))
+        return false;
+    text = malloc(cap);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     while (fd >= 0 && text != NULL && (n = read(fd, text + len, cap - len)) > 0) {
         len += (size_t)n;
         if (len == cap) {
-            char *more = cap < MAX_FILE_BYTES ? realloc(text, cap * 2) : NULL;
+            char *more = grow(text, len, cap);
 
             if (more == NULL) {
                 n = -1;
@@ -322,12 +350,13 @@ static bool read_whole(char **out, size_t *out_len, const char *path)
     if (fd >= 0)
         close(fd);
     if (n != 0) {
-        free(text);
+        wipe(text, cap);
         return false;
     }
     text[len] = '\0'; /* len < cap always */
     *out = text;
     *out_len = len;
+    *out_cap = cap;
     return true;
 }
 
@@ -335,7 +364,7 @@ static void include(struct jump_settings_facts *facts, const char *path, unsigne
 {
     char beside[512];
     char *text = NULL;
-    size_t len = 0;
+    size_t len = 0, cap = 0;
 
     if (facts->path[0] == '\0' && depth <= 1) {
         const char *name = strrchr(path, '/');
@@ -350,19 +379,19 @@ static void include(struct jump_settings_facts *facts, const char *path, unsigne
     }
     if (depth > MAX_INCLUDES)
         return;
-    if (!read_whole(&text, &len, path)) {
+    if (!read_whole(&text, &len, &cap, path)) {
         /* The configuration may have changed the folder (`cd`) since OpenVPN opened the file. */
         const char *started_in = getenv("PWD");
 
         if (path[0] == '/' || started_in == NULL
             || (size_t)snprintf(beside, sizeof beside, "%s/%s", started_in, path) >= sizeof beside
-            || !read_whole(&text, &len, beside)) {
+            || !read_whole(&text, &len, &cap, beside)) {
             facts->unreadable = true;
             return;
         }
     }
     take_file(facts, text, len, depth);
-    free(text);
+    wipe(text, cap);
 }
 
 void jump_settings_facts_begin(struct jump_settings_facts *facts)
@@ -418,12 +447,12 @@ void jump_settings_facts_finish(struct jump_settings_facts *facts)
 void jump_settings_facts_read(struct jump_settings_facts *facts)
 {
     char *words;
-    size_t len;
+    size_t len, cap;
 
     jump_settings_facts_begin(facts);
-    if (read_whole(&words, &len, "/proc/self/cmdline")) {
+    if (read_whole(&words, &len, &cap, "/proc/self/cmdline")) {
         jump_settings_facts_take_command(facts, words, len);
-        free(words);
+        wipe(words, cap);
     } else {
         facts->unreadable = true;
     }

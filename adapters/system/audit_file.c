@@ -494,6 +494,49 @@ static enum begin tail_check(struct jump_audit_file *file)
     return result;
 }
 
+/* Does a line of our form stand in these bytes? A piece of one at their end counts. */
+static bool has_our_line(const char *bytes, size_t len)
+{
+    static const char start[] = "{\"seq\":";
+
+    for (const char *line = bytes, *end; line < bytes + len; line = end + 1) {
+        uint8_t prev[JUMP_CHAIN_BYTES];
+        uint64_t seq;
+        size_t rest = (size_t)(bytes + len - line);
+
+        end = memchr(line, '\n', rest);
+        if (end == NULL)
+            return jump_audit_file_prefix(&seq, prev, line, rest)
+                   || (line == bytes && memcmp(line, start, rest < sizeof start - 1 ? rest : sizeof start - 1) == 0);
+        if (jump_audit_file_prefix(&seq, prev, line, (size_t)(end - line)))
+            return true;
+    }
+    return false;
+}
+
+/*
+ * Somebody else's file, named by mistake: records must not be written into it. Ours has a line of our form first or
+ * last; what a power cut left of a new one may be zeroes. A file that cannot be read is not judged.
+ */
+static bool is_foreign(int fd, const struct stat *status)
+{
+    char *bytes;
+    size_t cap = 2 * LINE_BYTES;
+    ssize_t first, last;
+    bool foreign;
+
+    if (!S_ISREG(status->st_mode) || status->st_size == 0 || (bytes = malloc(cap)) == NULL)
+        return false;
+    first = pread(fd, bytes, cap, 0);
+    foreign = first > 0 && bytes[0] != '\0' && !has_our_line(bytes, (size_t)first);
+    if (foreign && status->st_size > (off_t)cap) {
+        last = pread(fd, bytes, cap, status->st_size - (off_t)cap);
+        foreign = last > 0 && !has_our_line(bytes, (size_t)last);
+    }
+    free(bytes);
+    return foreign;
+}
+
 /* Open the path. @return the descriptor with its status; -1 with *problem. */
 static int path_open(struct stat *status, struct jump_problem *problem, const struct jump_audit_file *file)
 {
@@ -651,6 +694,12 @@ struct jump_audit_file *jump_audit_file_open(struct jump_problem *problem, const
     file->folder_fd = jump_file_folder(problem, folder, 0750);
     if (file->folder_fd < 0 || (fd = path_open(&status, problem, file)) < 0)
         goto refuse;
+    if (is_foreign(fd, &status)) {
+        jump_problem_set(problem, "cannot write the audit to %s: the file holds something else (name another, or remove it)",
+                         path);
+        (void)close(fd);
+        goto refuse;
+    }
     fd_use(file, fd, &status);
     if (file->head.lost > 0) {
         file->dropping = true;

@@ -495,6 +495,67 @@ static void test_audit_file_a_folder_link_or_socket_is_no_audit_file(void)
     scratch_close(&scratch);
 }
 
+/* True if the log opens over these bytes; what a refused file holds stays as it was. */
+static bool opens_over(const char *bytes, size_t len)
+{
+    const char *path = scratch_path(&scratch, "some");
+    char *after;
+    size_t after_len;
+    bool opened;
+
+    scratch_write(path, bytes, len);
+    file = jump_audit_file_open(&problem, path, "n", state);
+    opened = file != NULL;
+    jump_audit_file_close(file);
+    file = NULL;
+    after = scratch_read(path, &after_len);
+    if (after == NULL)
+        CU_FAIL_FATAL("the file is gone");
+    CU_ASSERT_TRUE(opened || (after_len == len && memcmp(after, bytes, len) == 0));
+    free(after);
+    return opened;
+}
+
+static void test_audit_file_somebody_elses_file_is_refused_and_every_piece_of_ours_is_not(void)
+{
+    static char big[100000];
+    char *ours, *line;
+    size_t len;
+
+    begin();
+    write_story(0x11);
+    close_log();
+    ours = scratch_read(log_path(), &len);
+    if (ours == NULL)
+        CU_FAIL_FATAL("no log");
+    line = memchr(ours, '\n', len);
+    state = jump_state_open(&problem, scratch_path(&scratch, "state"), "a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    CU_ASSERT_FALSE(opens_over("root:x:0:0\n", 11));
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "some: the file holds something else"));
+    CU_ASSERT_FALSE(opens_over("{\"a\":1}\n{\"b\":2}\n", 16)); /* JSON lines, but another's */
+    CU_ASSERT_FALSE(opens_over("x", 1));
+    CU_ASSERT_FALSE(opens_over("\n", 1));
+    memset(big, 'x', sizeof big);
+    CU_ASSERT_FALSE(opens_over(big, sizeof big));
+    CU_ASSERT_TRUE(opens_over("", 0));
+    CU_ASSERT_TRUE(opens_over(ours, len));
+    for (size_t cut = 1; cut <= (size_t)(line - ours) + 2; cut++) /* its first line, torn anywhere */
+        CU_ASSERT_TRUE_FATAL(opens_over(ours, cut));
+    memcpy(big, ours, len);
+    memcpy(big, "broken", 6); /* its first line overwritten: verify's to find */
+    CU_ASSERT_TRUE(opens_over(big, len));
+    memset(big, 'x', sizeof big);
+    memcpy(big + sizeof big - len, ours, len); /* only its end is ours */
+    CU_ASSERT_TRUE(opens_over(big, sizeof big));
+    memset(big, 0, 4096); /* what a power cut may leave of a new file */
+    CU_ASSERT_TRUE(opens_over(big, 4096));
+    free(ours);
+    jump_state_close(state);
+    state = NULL;
+    scratch_close(&scratch);
+}
+
 #define TESTS(X)                                                                    \
     X(test_audit_file_every_line_is_one_object_with_the_fields_of_the_model)        \
     X(test_audit_file_all_fields_together_fit_in_a_line)                            \
@@ -515,5 +576,6 @@ static void test_audit_file_a_folder_link_or_socket_is_no_audit_file(void)
     X(test_audit_file_dropped_events_are_counted_to_the_last_one)                   \
     X(test_audit_file_a_device_that_is_always_full_is_survived)                     \
     X(test_audit_file_what_a_stopping_process_loses_is_told_at_the_next_start)      \
-    X(test_audit_file_a_folder_link_or_socket_is_no_audit_file)
+    X(test_audit_file_a_folder_link_or_socket_is_no_audit_file)                     \
+    X(test_audit_file_somebody_elses_file_is_refused_and_every_piece_of_ours_is_not)
 RUN_TESTS("audit_file", TESTS)

@@ -7,6 +7,7 @@
 
 #include "openvpn/settings.h"
 #include "runner.h"
+#include "scratch.h"
 
 static struct jump_settings_arguments arguments;
 static struct jump_settings_facts facts;
@@ -176,6 +177,35 @@ static void test_openvpn_settings_a_bare_argument_is_the_file(void)
     CU_ASSERT_STRING_EQUAL(facts.stem, "gate.v2");
 }
 
+static void take_file_at(const char *path)
+{
+    char words[400];
+    int len = snprintf(words, sizeof words, "openvpn%c--config%c%s", 0, 0, path);
+
+    jump_settings_facts_begin(&facts);
+    jump_settings_facts_take_command(&facts, words, (size_t)len + 1);
+    jump_settings_facts_finish(&facts);
+}
+
+static void test_openvpn_settings_a_fifo_and_a_folder_are_no_configuration_but_a_long_file_is(void)
+{
+    static char text[40000];
+    struct scratch scratch;
+
+    scratch_open(&scratch);
+    CU_ASSERT_EQUAL(mkfifo(scratch_path(&scratch, "fifo"), 0600), 0);
+    take_file_at(scratch_path(&scratch, "fifo"));
+    CU_ASSERT_TRUE(facts.unreadable); /* OpenVPN has read it: here it would look empty, and every fact a default */
+    take_file_at(scratch.folder);
+    CU_ASSERT_TRUE(facts.unreadable);
+    memset(text, '\n', sizeof text);
+    strcpy(text + sizeof text - 20, "reneg-sec 77\n");
+    scratch_write(scratch_path(&scratch, "long"), text, sizeof text - 1);
+    take_file_at(scratch_path(&scratch, "long"));
+    CU_ASSERT_TRUE(!facts.unreadable && facts.reneg_sec == 77);
+    scratch_close(&scratch);
+}
+
 static void test_openvpn_settings_any_text_at_all_is_survived(void)
 {
     uint64_t random = 3;
@@ -206,6 +236,7 @@ static void test_openvpn_settings_any_text_at_all_is_survived(void)
     X(test_openvpn_settings_a_connect_timeout_in_a_block_is_told_from_one_outside)     \
     X(test_openvpn_settings_the_command_line_counts_too)                               \
     X(test_openvpn_settings_a_bare_argument_is_the_file)                               \
+    X(test_openvpn_settings_a_fifo_and_a_folder_are_no_configuration_but_a_long_file_is) \
     X(test_openvpn_settings_any_text_at_all_is_survived)
 
 RUN_TESTS("openvpn_settings", TESTS)
