@@ -31,6 +31,14 @@ enum jump_inject_verdict jump_inject_judge(struct jump_problem *problem,
         jump_problem_set(problem, "secret (a static key) gives no session to keep: everything stays as bare OpenVPN has it");
         return JUMP_INJECT_BARE;
     }
+    if (facts->socks_proxy) {
+        jump_problem_set(problem, "socks-proxy: the proxy carries OpenVPN's own packets only: everything stays as bare OpenVPN has it");
+        return JUMP_INJECT_BARE;
+    }
+    if (arguments->role == JUMP_CLIENT && !facts->pulls && !facts->unreadable) {
+        jump_problem_set(problem, "neither client nor pull: the server cannot be told of the plugin: everything stays as bare OpenVPN has it");
+        return JUMP_INJECT_BARE;
+    }
     return JUMP_INJECT_POSSIBLE;
 }
 
@@ -122,6 +130,22 @@ static void keep_tunnel(struct text *text, const struct jump_settings_facts *fac
         tell(note, context, "remote is a name, and the tunnel is now kept while a new connection is made: the name must be found without it (hosts file, or a DNS server that no route into the tunnel covers)");
 }
 
+/* What of a client's own options does not mean any more what it says. */
+static void name_changed_meanings(const struct jump_settings_facts *facts, jump_inject_note *note, void *context)
+{
+    if (facts->ping_exit > 0)
+        tell(note, context, "ping-exit %ld does not count towards a server with the plugin: the policy's bounds do, and then OpenVPN connects anew",
+             facts->ping_exit);
+    if (facts->restart_ends)
+        tell(note, context, "remap-usr1 SIGTERM: where the end of a session would connect anew, it ends this OpenVPN");
+    if (facts->filters_timer)
+        tell(note, context, "pull-filter keeps the pushed ping-restart 0 out: this client's own ping timer ends sessions early");
+    if (facts->bind_dev)
+        tell(note, context, "bind-dev holds for OpenVPN's own socket: another interface with a route to the server is used too");
+    if (facts->bound_socket)
+        tell(note, context, "local, lport and bind hold for the first network: another one is left from an address and port of its own");
+}
+
 static void client_options(struct text *text, const struct jump_settings_facts *facts, const struct jump_policy *policy,
                            jump_inject_note *note, void *context)
 {
@@ -143,6 +167,8 @@ static void client_options(struct text *text, const struct jump_settings_facts *
     if (facts->block_connect_timeout || facts->connection_blocks)
         tell(note, context, "connect-timeout stays as your <connection> blocks have it");
 
+    name_changed_meanings(facts, note, context);
+
     /* The key's age must leave room for a hole: a rekey is due before. */
     if (policy->key_max_age_ms <= policy->transport_lost_ttl_ms + JUMP_INJECT_REKEY_MARGIN_MS)
         rekey = 60;
@@ -150,8 +176,9 @@ static void client_options(struct text *text, const struct jump_settings_facts *
         return;
     option(text, "reneg-sec %ld", rekey);
     if (facts->reneg_sec >= 0)
-        tell(note, context, "reneg-sec %ld is overridden by %ld: the policy's key_max_age_ms asks for a rekey in time",
-             facts->reneg_sec, rekey);
+        tell(note, context, "reneg-sec %ld is overridden by %ld: the policy's key_max_age_ms asks for a rekey in time%s",
+             facts->reneg_sec, rekey,
+             facts->user_pass ? " (a server that asks for one-time passwords needs auth-gen-token)" : "");
 }
 
 static void server_options(struct text *text, const char *management, const struct jump_settings_facts *facts,
@@ -212,6 +239,8 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
     option(&text, "keying-material-exporter EXPORTER-jumping 32");
     /* The kernel's data channel would carry packets past us. */
     option(&text, "disable-dco");
+    if (!facts->dco_disabled)
+        note(context, JUMP_LOG_INFO, "disable-dco is added: the kernel's data channel would carry packets past the plugin");
     /* A rekey that falls into a hole must outlive it, on both ends. */
     if (facts->hand_window < window)
         option(&text, "hand-window %ld", window);

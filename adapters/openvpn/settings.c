@@ -162,6 +162,15 @@ static void take_number(long *out, const char *text)
         *out = n;
 }
 
+/* The first filter whose text an option begins with decides. */
+static void take_filter(struct jump_settings_facts *facts, const char *verdict, const char *text)
+{
+    if (facts->timer_filtered || strncmp("ping-restart 0", text, strlen(text)) != 0)
+        return;
+    facts->timer_filtered = true;
+    facts->filters_timer = strcmp(verdict, "accept") != 0;
+}
+
 static void include(struct jump_settings_facts *facts, const char *path, unsigned depth);
 
 static bool is_number_address(const char *text)
@@ -226,6 +235,20 @@ static void take_line(struct jump_settings_facts *facts, const struct line *line
         facts->block_connect_timeout = facts->block_connect_timeout || in_block;
     } else if (is(line, "max-clients", 2))
         take_number(&facts->max_clients, line->words[1]);
+    else if (is(line, "ping-exit", 2))
+        take_number(&facts->ping_exit, line->words[1]);
+    else if (is(line, "client", 1) || is(line, "pull", 1) || is(line, "push-peer-info", 1))
+        facts->pulls = true;
+    else if (is(line, "auth-user-pass", 1))
+        facts->user_pass = true;
+    else if (is(line, "socks-proxy", 2))
+        facts->socks_proxy = true;
+    else if (is(line, "bind-dev", 2))
+        facts->bind_dev = true;
+    else if (is(line, "remap-usr1", 2))
+        facts->restart_ends = strcmp(line->words[1], "SIGTERM") == 0;
+    else if (is(line, "pull-filter", 3))
+        take_filter(facts, line->words[1], line->words[2]);
     else if (is(line, "plugin", 2) && strstr(line->words[1], "openvpn-plugin-jumping") != NULL)
         facts->plugin_lines++;
 }
@@ -397,7 +420,7 @@ static void include(struct jump_settings_facts *facts, const char *path, unsigne
 void jump_settings_facts_begin(struct jump_settings_facts *facts)
 {
     memset(facts, 0, sizeof *facts);
-    facts->hand_window = facts->reneg_sec = facts->connect_timeout = facts->max_clients = -1;
+    facts->hand_window = facts->reneg_sec = facts->connect_timeout = facts->max_clients = facts->ping_exit = -1;
 }
 
 void jump_settings_facts_take_file(struct jump_settings_facts *facts, const char *text, size_t text_len)

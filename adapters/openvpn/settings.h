@@ -49,12 +49,18 @@ struct jump_settings_facts {
     bool remote_name;                  /* some remote is a name, not an address */
     bool server_mode;                  /* `server`, `server-bridge` or `mode server` */
     bool static_key;                   /* `secret`: no TLS, nothing to derive a session from */
+    bool pulls;                        /* `client`, `pull` or `push-peer-info`: the server is told what this client can do */
+    bool socks_proxy, bind_dev;
+    bool user_pass;                    /* `auth-user-pass` */
+    bool restart_ends;                 /* remap-usr1 SIGTERM */
+    bool filters_timer;                /* a pull-filter keeps the pushed ping-restart 0 out; `timer_filtered`: one has judged it */
+    bool timer_filtered;
     bool management, multihome, connection_blocks, block_connect_timeout, dco_disabled, persist_key, persist_tun,
         drops_privilege, chroot, bound_socket, tap;
     char exporter[JUMP_SETTINGS_TEXT_BYTES]; /* keying-material-exporter's label */
     char iv_sso[JUMP_SETTINGS_TEXT_BYTES];   /* setenv IV_SSO */
     char dev[16];                          /* "tun0": the interface, where it is named */
-    long hand_window, reneg_sec, connect_timeout, max_clients;
+    long hand_window, reneg_sec, connect_timeout, max_clients, ping_exit;
     unsigned plugin_lines;                 /* how often this plugin stands there */
 };
 

@@ -61,7 +61,7 @@ static bool says(const char *word)
 
 static void test_openvpn_inject_client_gets_exactly_this(void)
 {
-    begin(JUMP_CLIENT, "client\nremote 192.0.2.1 1194\npersist-tun\npersist-key\n");
+    begin(JUMP_CLIENT, "client\nremote 192.0.2.1 1194\npersist-tun\npersist-key\ndisable-dco\n");
     CU_ASSERT_TRUE(inject());
     CU_ASSERT_STRING_EQUAL(text, "keying-material-exporter EXPORTER-jumping 32\ndisable-dco\nhand-window 600\n"
                                  "setenv IV_SSO jumping1\nconnect-timeout 60\nreneg-sec 3240\n");
@@ -73,7 +73,7 @@ static void test_openvpn_inject_a_clients_tunnel_is_kept_while_it_connects_anew(
     begin(JUMP_CLIENT, "client\nremote 192.0.2.1 1194\nremote 2001:db8::1\n");
     CU_ASSERT_TRUE(inject());
     CU_ASSERT_TRUE(has("persist-tun") && has("persist-key"));
-    CU_ASSERT_TRUE(strncmp(notes, "info: persist-tun and persist-key are added", 43) == 0 && !says("a name"));
+    CU_ASSERT_TRUE(says("info: persist-tun and persist-key are added") && !says("a name"));
     begin(JUMP_CLIENT, "client\nremote vpn.example.org\npersist-key\n");
     CU_ASSERT_TRUE(inject());
     CU_ASSERT_TRUE(has("persist-tun") && !has("persist-key"));
@@ -88,7 +88,7 @@ static void test_openvpn_inject_a_clients_tunnel_is_kept_while_it_connects_anew(
 
 static void test_openvpn_inject_server_gets_exactly_this(void)
 {
-    begin(JUMP_SERVER, "server 10.0.0.0 255.255.255.0\n");
+    begin(JUMP_SERVER, "server 10.0.0.0 255.255.255.0\ndisable-dco\n");
     CU_ASSERT_TRUE(inject());
     CU_ASSERT_STRING_EQUAL(text, "keying-material-exporter EXPORTER-jumping 32\ndisable-dco\nhand-window 600\n"
                                  "management \"/var/lib/jumping/work.mgmt.sock\" unix\nmanagement-client-user root\n");
@@ -197,6 +197,46 @@ static void test_openvpn_inject_what_it_cannot_take_over_it_names(void)
     CU_ASSERT_TRUE(says("cannot be read"));
 }
 
+static void test_openvpn_inject_the_kernels_data_channel_is_switched_off_and_that_is_said(void)
+{
+    for (int role = JUMP_CLIENT; role <= JUMP_SERVER; role++) {
+        begin((enum jump_role)role, "");
+        CU_ASSERT_TRUE(inject());
+        CU_ASSERT_TRUE(has("disable-dco") && says("info: disable-dco is added"));
+        begin((enum jump_role)role, "disable-dco\n"); /* the user knows */
+        CU_ASSERT_TRUE(inject());
+        CU_ASSERT_FALSE(says("disable-dco"));
+    }
+}
+
+static void test_openvpn_inject_a_clients_options_that_change_their_meaning_are_named(void)
+{
+    static const struct {
+        const char *config, *word;
+    } cases[] = {{"ping-exit 30\n", "ping-exit 30"},
+                 {"remap-usr1 SIGTERM\n", "remap-usr1"},
+                 {"pull-filter ignore ping\n", "pull-filter"},
+                 {"pull-filter reject \"ping-restart 0\"\n", "pull-filter"},
+                 {"bind-dev eth0\n", "bind-dev"},
+                 {"local 192.0.2.7\n", "local"},
+                 {"reneg-sec 0\nauth-user-pass\n", "auth-gen-token"}};
+    static const char *const harmless[] = {
+        "ping-exit 0\n", "remap-usr1 SIGHUP\n", "pull-filter ignore route\n", "pull-filter ignore \"ping-restart 10\"\n",
+        "pull-filter accept ping-restart\npull-filter ignore ping\n", "bind\nnobind\n", "auth-user-pass\n"};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        begin(JUMP_CLIENT, cases[i].config);
+        CU_ASSERT_TRUE(inject());
+        CU_ASSERT_TRUE(says(cases[i].word));
+    }
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++) {
+        begin(JUMP_CLIENT, harmless[i]);
+        facts.dco_disabled = facts.persist_key = facts.persist_tun = true;
+        CU_ASSERT_TRUE(inject());
+        CU_ASSERT_STRING_EQUAL(notes, "");
+    }
+}
+
 static enum jump_inject_verdict judge(enum jump_role role, const char *config)
 {
     begin(role, config);
@@ -210,6 +250,11 @@ static void test_openvpn_inject_what_stays_bare_says_why(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "proto tcp"));
     CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "secret k\n"), JUMP_INJECT_BARE);
     CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "secret"));
+    CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "client\n<connection>\nremote a\nsocks-proxy p\n</connection>\n"), JUMP_INJECT_BARE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "socks-proxy"));
+    CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "tls-client\nremote a\n"), JUMP_INJECT_BARE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "pull"));
+    CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "tls-client\npull\nremote a\n"), JUMP_INJECT_POSSIBLE);
     CU_ASSERT_EQUAL(judge(JUMP_CLIENT, "client\n"), JUMP_INJECT_POSSIBLE);
     CU_ASSERT_EQUAL(judge(JUMP_SERVER, "mode server\n"), JUMP_INJECT_POSSIBLE);
 }
@@ -245,6 +290,8 @@ static void test_openvpn_inject_an_announced_clients_timers_become_the_cores(voi
     X(test_openvpn_inject_client_rekeys_before_its_key_is_too_old)                           \
     X(test_openvpn_inject_servers_reneg_sec_only_for_a_long_ttl_and_never_over_the_users)    \
     X(test_openvpn_inject_what_it_cannot_take_over_it_names)                                 \
+    X(test_openvpn_inject_the_kernels_data_channel_is_switched_off_and_that_is_said)         \
+    X(test_openvpn_inject_a_clients_options_that_change_their_meaning_are_named)             \
     X(test_openvpn_inject_what_stays_bare_says_why)                                          \
     X(test_openvpn_inject_a_role_that_does_not_fit_is_an_error)                              \
     X(test_openvpn_inject_an_announced_clients_timers_become_the_cores)
