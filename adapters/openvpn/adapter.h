@@ -34,6 +34,8 @@
 #define JUMP_OVPN_OWN_FDS (JUMP_CONTROL_FDS + 2 + JUMP_MAX_CANDIDATES)
 #define JUMP_OVPN_PKTINFO_BYTES 64
 #define JUMP_OVPN_CALLS 6
+#define JUMP_OVPN_NAME_BYTES 65 /* OpenVPN's longest name, and the end */
+#define JUMP_OVPN_TAKEOVERS 8
 
 /** The real functions behind the slots we hold. */
 struct jump_ovpn_calls {
@@ -59,9 +61,17 @@ struct jump_ovpn_client {
     jump_host host;                  /* 0: no session */
     struct jump_path shown;
     bool shown_known, secret_known, newer_known;
+    bool opens; /* authorised: the core hears of it as soon as the user's scripts are done */
     uint8_t secret[JUMP_SECRET_BYTES]; /* of the first handshake: the session's id comes from it */
     uint8_t newer[JUMP_SECRET_BYTES];  /* of a rekey that was done before the user was authorised */
-    char common_name[65]; /* OpenVPN's longest name, and the end */
+    char common_name[JUMP_OVPN_NAME_BYTES];
+};
+
+/** How often a name came again while its session lived. */
+struct jump_ovpn_takeover {
+    char name[JUMP_OVPN_NAME_BYTES];
+    jump_time last_at; /* 0: a free place */
+    unsigned count;
 };
 
 struct jump_ovpn {
@@ -101,11 +111,16 @@ struct jump_ovpn {
     struct jump_ovpn_numbers active; /* of peers with activity since the last report */
     struct jump_ovpn_numbers behind; /* of peers that have a binding again and something held */
     bool key_material_missing; /* reported once */
+    bool opens_wait;           /* some client's `opens` is set */
+    uint32_t max_sessions;
 
-    /* server: the session that was closed last, and how often lately its name came again in the same moment */
-    char closed_name[64];
-    jump_time closed_at, takeovers_since;
-    unsigned takeovers;
+    /* server: the session that was closed last, and whose names lately came again in the same moment */
+    char closed_name[JUMP_OVPN_NAME_BYTES];
+    struct jump_id closed_session;
+    uint64_t closed_version;
+    struct jump_path closed_path;
+    jump_time closed_at;
+    struct jump_ovpn_takeover takeovers[JUMP_OVPN_TAKEOVERS];
 
     /* client */
     struct jump_ovpn_client *top;
@@ -201,6 +216,9 @@ ssize_t jump_ovpn_link_send(struct jump_ovpn *ovpn, const struct jump_path *to, 
 
 /** The client sent a hard reset to this address: what went before is over. */
 void jump_ovpn_client_reset(struct jump_ovpn *ovpn, const struct jump_path *server);
+
+/** Server: feed the sessions of clients that were authorised since the last time. */
+void jump_ovpn_open_authorised(struct jump_ovpn *ovpn);
 
 /* uplinks.c: client */
 

@@ -21,6 +21,8 @@
 #include "system/path.h"
 
 #define SAME_MOMENT JUMP_MS(100) /* one call follows the other, but scripts may run between them */
+#define TAKEOVERS_FOR JUMP_MS(300000) /* so long is one remembered: clients that fight wait up to 64 s each */
+#define TAKEOVERS_ALARM 3
 
 static const char *env_get(const char *const envp[], const char *name)
 {
@@ -79,16 +81,22 @@ static int feed_epoch(struct jump_ovpn *o, jump_host host, const uint8_t *secret
     return jump_ovpn_feed(o, &in);
 }
 
-/* Make a session. @return 0 or the core's error; the context has no session then */
-/* `link_server`: a client's, where its socket really sends; NULL on a server. */
-static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client, const struct jump_path *shown,
-                        const struct jump_path *link_server, uint8_t transport)
+/* A place for a session: from now on nothing moves its path but the core. @return 0 or an error, no place then */
+static int reserve_session(struct jump_ovpn *o, struct jump_ovpn_client *client, const struct jump_path *shown)
+{
+    return jump_map_open(o->map, &client->host, shown);
+}
+
+/*
+ * Make the session of a place. `link_server`: a client's, where its socket really sends; NULL on a server.
+ * @return 0 or the core's error; the context has no session then
+ */
+static int begin_session(struct jump_ovpn *o, struct jump_ovpn_client *client, const struct jump_path *link_server,
+                         uint8_t transport)
 {
     struct jump_input in = {.kind = JUMP_IN_OPEN};
-    int result = jump_map_open(o->map, &client->host, shown);
+    int result;
 
-    if (result != 0)
-        return result;
     in.host = client->host;
     in.secret = client->secret;
     in.path = link_server != NULL ? *link_server : jump_map_find(o->map, client->host)->birth;
@@ -96,13 +104,15 @@ static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client, co
     result = jump_ovpn_feed(o, &in);
     if (result == 0 && client->newer_known)
         result = feed_epoch(o, client->host, client->newer, true);
-    if (result != 0) {
-        jump_map_close(o->map, client->host);
-        client->host = 0;
-        return result;
-    }
-    jump_ovpn_know_client(o, client->host, client);
-    return 0;
+    if (result == 0)
+        jump_ovpn_know_client(o, client->host, client);
+    return result;
+}
+
+static void release_place(struct jump_ovpn *o, struct jump_ovpn_client *client)
+{
+    jump_map_close(o->map, client->host);
+    client->host = 0;
 }
 
 static void wipe_secrets(struct jump_ovpn_client *client)
@@ -119,11 +129,20 @@ static void close_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
 
     if (client->host == 0)
         return;
+    if (client->opens) { /* the core has not heard of it */
+        client->opens = false;
+        wipe_secrets(client);
+        release_place(o, client);
+        return;
+    }
     in.host = client->host;
     in.reason = JUMP_REASON_HOST_TERMINATED;
     if (jump_engine_find(o->engine, client->host, &view)) {
-        memcpy(o->closed_name, client->common_name, sizeof o->closed_name);
+        (void)snprintf(o->closed_name, sizeof o->closed_name, "%s", client->common_name);
         o->closed_at = jump_clock_now();
+        o->closed_session = view.id;
+        o->closed_version = view.state_version + 1; /* what its end makes of it */
+        o->closed_path = view.bound ? view.binding : view.birth_path;
     }
     (void)jump_ovpn_feed(o, &in); /* unknown: the core ended it before the host did */
     jump_hold_forget(o->hold, (uint32_t)(client->host & 0xffffff));
@@ -148,7 +167,7 @@ static int server_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
         sodium_memzero(secret, sizeof secret);
         return result;
     }
-    if (client->host != 0) {
+    if (client->host != 0 && !client->opens) {
         /* Never a new session: map.c gives every handshake that begins anew an instance of its own. */
         result = feed_epoch(o, client->host, secret, false);
         if (result != 0) {
@@ -185,24 +204,57 @@ static bool return_config(struct openvpn_plugin_args_func_return *out, const cha
     return true;
 }
 
+/* Which client was thrown out by its own name lately; a name that is new takes the place of the one that is oldest. */
+static struct jump_ovpn_takeover *takeovers_of(struct jump_ovpn *o, const char *name, jump_time now)
+{
+    struct jump_ovpn_takeover *oldest = &o->takeovers[0];
+
+    for (size_t i = 0; i < JUMP_OVPN_TAKEOVERS; i++) {
+        struct jump_ovpn_takeover *each = &o->takeovers[i];
+
+        if (each->last_at != 0 && strcmp(each->name, name) == 0 && now - each->last_at <= TAKEOVERS_FOR)
+            return each;
+        if (each->last_at < oldest->last_at)
+            oldest = each;
+    }
+    (void)snprintf(oldest->name, sizeof oldest->name, "%s", name);
+    oldest->count = 0;
+    return oldest;
+}
+
 /*
  * OpenVPN closes the older instance of a common name in the moment the newer one comes (unless duplicate-cn). Once is
- * a client that crashed; again and again is two that share their credentials.
+ * a client that crashed; again and again is two that share their credentials: that is an alarm, in log and audit.
  */
 static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *client)
 {
     jump_time now = jump_clock_now();
+    struct jump_ovpn_takeover *takeovers;
+    struct jump_event event;
 
     if (o->closed_at == 0 || now - o->closed_at > SAME_MOMENT || strcmp(o->closed_name, client->common_name) != 0)
         return;
-    if (now - o->takeovers_since > JUMP_MS(60000)) {
-        o->takeovers_since = now;
-        o->takeovers = 0;
+    takeovers = takeovers_of(o, client->common_name, now);
+    takeovers->last_at = now;
+    if (++takeovers->count < TAKEOVERS_ALARM) {
+        jump_ovpn_log(o, JUMP_LOG_WARNING, "client '%s' came again while its session lived: the newest wins",
+                      client->common_name);
+        return;
     }
-    o->takeovers++;
-    jump_ovpn_log(o, o->takeovers >= 3 ? JUMP_LOG_ERROR : JUMP_LOG_WARNING,
-                  "client '%s' came again while its session lived: the newest wins (%u in this minute%s)",
-                  client->common_name, o->takeovers, o->takeovers >= 3 ? ": are its credentials used twice?" : "");
+    jump_ovpn_log(o, JUMP_LOG_ERROR, "client '%s' came again while its session lived, %u times lately: the newest wins; are its credentials used twice?",
+                  client->common_name, takeovers->count);
+    memset(&event, 0, sizeof event);
+    event.at = now;
+    event.kind = JUMP_EVENT_CREDENTIALS_SHARED;
+    event.fields = JUMP_FIELD_SESSION | JUMP_FIELD_REASON | JUMP_FIELD_PREVIOUS_TRANSPORT | JUMP_FIELD_NEW_TRANSPORT;
+    event.session_id = o->closed_session;
+    event.state_version = o->closed_version;
+    event.policy_major = o->policy.version_major;
+    event.policy_minor = o->policy.version_minor;
+    event.reason = JUMP_REASON_HOST_TERMINATED;
+    event.previous_transport = o->closed_path;
+    event.new_transport = jump_map_real(o->map, &client->shown);
+    jump_audit_file_write(o->audit, &event, now);
 }
 
 /* OpenVPN's log and status show such a client by an address that is nobody's: say once whose it is. */
@@ -225,6 +277,58 @@ static bool can_end_instances(const struct jump_ovpn *o)
     short events;
 
     return o->management != NULL && jump_management_fd(o->management, &events) >= 0;
+}
+
+static void say_refused(const struct jump_ovpn *o, const struct jump_ovpn_client *client, int result)
+{
+    jump_ovpn_log(o, JUMP_LOG_ERROR, "client '%s' is refused: %s%s", client->common_name, jump_error_text(result),
+                  result == JUMP_ERR_FULL ? " (session_table_full)" : "");
+}
+
+/*
+ * After CLIENT_CONNECT the administrator's own scripts run (client-connect, learn-address), and while one does OpenVPN
+ * stands still: the birth window must not begin before they are done. So the core hears of the session when OpenVPN
+ * waits for the next time; where its table is full, at once, while the client can still be refused.
+ */
+static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
+{
+    int result = reserve_session(o, client, &client->shown);
+    struct jump_stats stats;
+    uint32_t waiting = 1;
+
+    jump_engine_stats(o->engine, &stats);
+    for (const struct jump_ovpn_client *other = o->opens_wait ? o->clients : NULL; other != NULL; other = other->next)
+        waiting += other->opens;
+    if (result == 0 && stats.sessions + waiting <= o->max_sessions) {
+        client->opens = o->opens_wait = true;
+        return 0;
+    }
+    if (result == 0 && (result = begin_session(o, client, NULL, 0)) != 0)
+        release_place(o, client);
+    wipe_secrets(client);
+    return result;
+}
+
+void jump_ovpn_open_authorised(struct jump_ovpn *o)
+{
+    o->opens_wait = false;
+    for (struct jump_ovpn_client *client = o->clients; client != NULL; client = client->next) {
+        int result;
+
+        if (!client->opens)
+            continue;
+        client->opens = false;
+        result = begin_session(o, client, NULL, 0);
+        wipe_secrets(client);
+        if (result == 0)
+            continue;
+        /* Too late for a refusal: its instance ends. */
+        say_refused(o, client, result);
+        jump_map_fence(o->map, client->host);
+        if (o->management != NULL)
+            (void)jump_management_kill(o->management, &client->shown, jump_map_find(o->map, client->host)->peer_id,
+                                       o->link_inet6);
+    }
 }
 
 static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[],
@@ -251,11 +355,9 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
             jump_ovpn_log(o, JUMP_LOG_ERROR, "a client's address is not in the environment: refused");
             return OPENVPN_PLUGIN_FUNC_ERROR;
         }
-        result = open_session(o, client, &client->shown, NULL, 0);
-        wipe_secrets(client);
+        result = open_session(o, client);
         if (result != 0) {
-            jump_ovpn_log(o, JUMP_LOG_ERROR, "client '%s' is refused: %s%s", client->common_name,
-                          jump_error_text(result), result == JUMP_ERR_FULL ? " (session_table_full)" : "");
+            say_refused(o, client, result);
             return OPENVPN_PLUGIN_FUNC_ERROR;
         }
     }
@@ -383,7 +485,9 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
         memcpy(client->secret, secret, sizeof secret);
         client->newer_known = false;
         jump_uplinks_update(o, false);
-        result = open_session(o, client, &o->server, &o->link_server, jump_uplinks_current(o));
+        result = reserve_session(o, client, &o->server);
+        if (result == 0 && (result = begin_session(o, client, &o->link_server, jump_uplinks_current(o))) != 0)
+            release_place(o, client);
         wipe_secrets(client);
         if (result == 0) {
             o->session_socket = jump_uplinks_socket(o);

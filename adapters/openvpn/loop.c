@@ -86,7 +86,7 @@ void jump_ovpn_restart(struct jump_ovpn *ovpn)
     ovpn->restart_at = ovpn->now;
     if (ovpn->quick_ends > 0) {
         ovpn->restart_at += JUMP_MS(1000) << ovpn->quick_ends;
-        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "sessions end young: the next connection waits for %u s",
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "sessions end young: the next connection waits for %u s (are these credentials used elsewhere too?)",
                       1u << ovpn->quick_ends);
     }
     if (ovpn->quick_ends < RESTART_WAIT_MAX)
@@ -384,6 +384,8 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
         jump_ovpn_networks_changed(ovpn);
     if (ovpn->advice_waits && ovpn->advice_at + ADVICE_EVERY <= ovpn->now)
         advise(ovpn);
+    if (ovpn->opens_wait)
+        jump_ovpn_open_authorised(ovpn);
     if (jump_engine_deadline(ovpn->engine) <= ovpn->now) {
         struct jump_input in = {.kind = JUMP_IN_TICK};
 

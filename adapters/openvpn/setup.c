@@ -68,7 +68,7 @@ static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem 
 {
     struct jump_config config;
     uint8_t key[JUMP_MAP_KEY_BYTES];
-    uint32_t sessions = max_sessions(o);
+    uint32_t sessions = o->max_sessions = max_sessions(o);
     int result = JUMP_ERR_ARGUMENT;
 
     memset(&config, 0, sizeof config);

@@ -122,6 +122,7 @@ static int mark_kind(const struct audit_line *line)
     case JUMP_EVENT_REPLAY_DETECTED:
     case JUMP_EVENT_VALIDATION_FAILED:
     case JUMP_EVENT_PATH_RACE:
+    case JUMP_EVENT_CREDENTIALS_SHARED:
         return PLOT_SECURITY;
     case JUMP_EVENT_SWITCH_DENIED:
     case JUMP_EVENT_REKEY_DENIED:

@@ -21,6 +21,7 @@
     X(REPLAY_DETECTED, "SecurityReplayDetected")              \
     X(VALIDATION_FAILED, "SecurityValidationFailed")          \
     X(PATH_RACE, "SecurityPathRace")                          \
+    X(CREDENTIALS_SHARED, "SecurityCredentialsShared")        \
     X(PATH_MTU_SUSPECT, "PathMtuSuspect")                     \
     X(KEY_ROTATED, "KeyRotated")                              \
     X(REKEY_DENIED, "RekeyDenied")                            \
