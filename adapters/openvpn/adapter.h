@@ -201,6 +201,7 @@ void jump_ovpn_queue_behind(struct jump_ovpn *ovpn, uint32_t peer, const uint8_t
 
 /** What the control socket calls. */
 int jump_ovpn_terminate(void *context, const struct jump_id *session_id, enum jump_reason reason);
+void jump_ovpn_count(void *context, jump_control_count *count, void *answer);
 bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_cap);
 
 /* io.c */

@@ -505,3 +505,33 @@ bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_ca
     return client != NULL && client->common_name[0] != '\0'
            && (size_t)snprintf(out, out_cap, "%s", client->common_name) < out_cap;
 }
+
+/* Named in docs/man/jumpctl.1. */
+void jump_ovpn_count(void *context, jump_control_count *count, void *answer)
+{
+    const struct jump_ovpn *ovpn = context;
+    const struct jump_map_counters *map = jump_map_counters(ovpn->map);
+    const struct jump_hold_counters *hold = jump_hold_counters(ovpn->hold);
+    struct jump_audit_file_stats audit;
+
+    count(answer, "map", "foreign_data", map->foreign_data);
+    count(answer, "map", "former_path", map->former_path);
+    count(answer, "map", "unmapped_alias", map->unmapped_alias);
+    count(answer, "map", "fenced", map->fenced);
+    count(answer, "map", "aliases", map->aliases);
+    count(answer, "map", "alias_refused", map->alias_refused);
+    count(answer, "hold", "held", hold->held);
+    count(answer, "hold", "sent", hold->sent);
+    count(answer, "hold", "dropped", hold->dropped);
+    count(answer, "hold", "packets", hold->packets);
+    count(answer, "hold", "chunks", hold->chunks);
+    if (ovpn->audit != NULL) {
+        jump_audit_file_stats(ovpn->audit, &audit);
+        count(answer, "audit", "written", audit.written);
+        count(answer, "audit", "waiting", audit.waiting);
+        count(answer, "audit", "dropped", audit.dropped);
+        count(answer, "audit", "failures", audit.failures);
+    }
+    if (ovpn->management != NULL)
+        count(answer, "management", "waiting", jump_management_waiting(ovpn->management));
+}

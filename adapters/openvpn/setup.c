@@ -128,6 +128,7 @@ static bool open_sockets(struct jump_ovpn *o, struct jump_problem *problem)
     host.role = o->arguments.role;
     host.terminate = jump_ovpn_terminate;
     host.peer_name = jump_ovpn_peer_name;
+    host.counters = jump_ovpn_count;
     host.context = o;
     o->control = jump_control_open(problem, path, &host);
     if (o->control == NULL)

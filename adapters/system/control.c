@@ -151,6 +151,17 @@ static struct json_object *answer_sessions(const struct jump_control *control, s
     return answer;
 }
 
+static void put_count(void *answer, const char *group, const char *name, uint64_t value)
+{
+    struct json_object *counters;
+
+    if (!json_object_object_get_ex(answer, group, &counters)) {
+        counters = json_object_new_object();
+        put(answer, group, counters);
+    }
+    put_number(counters, name, value);
+}
+
 static struct json_object *answer_stats(const struct jump_control *control)
 {
     struct json_object *answer = success(control), *stats = json_object_new_object();
@@ -176,6 +187,8 @@ static struct json_object *answer_stats(const struct jump_control *control)
     PUT(events_suppressed);
 #undef PUT
     put(answer, "stats", stats);
+    if (control->host.counters != NULL)
+        control->host.counters(control->host.context, put_count, answer);
     return answer;
 }
 

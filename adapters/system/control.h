@@ -22,6 +22,9 @@
 
 struct jump_control;
 
+/** One of the host's own counters, for the answer to `stats`. The group's and the counter's names are constants. */
+typedef void jump_control_count(void *answer, const char *group, const char *name, uint64_t value);
+
 /** What the socket works on. Copied; what it points to is borrowed until jump_control_close. */
 struct jump_control_host {
     const struct jump_engine *engine; /* walked and counted, never fed */
@@ -38,6 +41,8 @@ struct jump_control_host {
     int (*terminate)(void *context, const struct jump_id *session_id, enum jump_reason reason);
     /** Optional, may be NULL: the host's own name for a peer, for people (a common name). False: none. */
     bool (*peer_name)(void *context, jump_host host, char *out, size_t out_cap);
+    /** Optional, may be NULL: give each of the host's counters to `count`, which takes `answer`. */
+    void (*counters)(void *context, jump_control_count *count, void *answer);
     void *context;
 };
 

@@ -67,6 +67,14 @@ static bool peer_name(void *context, jump_host host, char *out, size_t cap)
     return true;
 }
 
+static void count_three(void *context, jump_control_count *count, void *answer)
+{
+    CU_ASSERT_EQUAL(context, &session_count);
+    count(answer, "map", "aliases", 3);
+    count(answer, "hold", "held", UINT64_MAX);
+    count(answer, "map", "fenced", 0);
+}
+
 /* --- A socket and its clients ---------------------------------------------------------------------------- */
 
 static struct scratch scratch;
@@ -77,7 +85,7 @@ static jump_time now;
 static struct jump_control *open_control(void)
 {
     struct jump_control_host host = {.name = "office", .version = "0.1.0", .role = JUMP_SERVER, .terminate = terminate,
-                                     .peer_name = peer_name, .context = &session_count};
+                                     .peer_name = peer_name, .counters = count_three, .context = &session_count};
 
     return jump_control_open(&problem, scratch_path(&scratch, "run/office.sock"), &host);
 }
@@ -264,6 +272,9 @@ static void test_control_stats_and_version_are_told(void)
     begin();
     answer = ask("{\"command\":\"stats\"}\n");
     CU_ASSERT_EQUAL(json_object_get_int(field(field(answer, "stats"), "births")), 41);
+    CU_ASSERT_EQUAL(json_object_get_int(field(field(answer, "map"), "aliases")), 3); /* the host's own */
+    CU_ASSERT_EQUAL(json_object_object_length(field(answer, "map")), 2);
+    CU_ASSERT_EQUAL(json_object_get_uint64(field(field(answer, "hold"), "held")), UINT64_MAX);
     (void)json_object_put(answer);
     answer = ask("{\"command\":\"version\"}\n");
     CU_ASSERT_STRING_EQUAL(json_object_get_string(field(answer, "version")), "0.1.0");

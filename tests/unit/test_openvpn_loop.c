@@ -469,6 +469,34 @@ static void test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_n
     end();
 }
 
+static void collect(void *answer, const char *group, const char *name, uint64_t value)
+{
+    char *text = answer;
+    size_t len = strlen(text);
+    (void)snprintf(text + len, 4096 - len, "%s.%s=%llu\n", group, name, (unsigned long long)value);
+}
+
+static void test_openvpn_loop_the_counters_of_the_data_path_can_be_asked_for(void)
+{
+    const uint8_t data[60] = { JUMP_OVPN_DATA_V2 << 3, 0, 0, 9 };
+    struct jump_path from = path_of(5000), shown;
+    char text[4096] = "";
+    uint32_t number;
+    begin();
+    (void)peer_at(9); /* OpenVPN has sent session 9's number, which now comes from elsewhere */
+    CU_ASSERT_EQUAL(jump_map_inbound(server.map, &shown, &number, data, sizeof data, &from, now), JUMP_MAP_DROP);
+    struct jump_id id = peer_at(9)->session_id;
+    jump_map_unbind(server.map, peer_at(9)->host, &id);
+    hold(9, 7);
+    jump_ovpn_count(&server, collect, text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "map.foreign_data=1\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "map.aliases=0\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.held=7\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.packets=7\n"));
+    CU_ASSERT_PTR_NULL(strstr(text, "audit.")); /* this one has none */
+    end();
+}
+
 static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not(void)
 {
     struct jump_ovpn_client client = { .common_name = "laptop" };
@@ -494,6 +522,7 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
     X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \
     X(test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_no_more_than_a_probe)   \
+    X(test_openvpn_loop_the_counters_of_the_data_path_can_be_asked_for)                          \
     X(test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not)            \
     X(test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_and_one_later)
 
