@@ -28,13 +28,50 @@ int jump_event_kind_by_name(const char *name)
     return -1;
 }
 
+static void drop(struct jump_engine *e, const struct jump_session *s, enum jump_event_kind kind)
+{
+    struct jump_dropped *d = &e->dropped;
+    e->stats.events_suppressed++;
+    d->count++;
+    d->change = d->change || kind == JUMP_EVENT_STATE_CHANGE;
+    if (!s)
+        return;
+    if (!d->named || memcmp(&d->id, &s->id, sizeof d->id) != 0) {
+        d->several = d->named;
+        d->named = true;
+        d->id = s->id;
+        d->first = s->version;
+    }
+    d->last = s->version;
+}
+
+/* What is missing stands before what comes next, with the session and its versions. Of several sessions the newest is named,
+ * since refusals alone leave no hole in anybody's versions; only where a change is missing as well is nobody named, and a
+ * replay then knows that any session may have a hole. */
+static void tell_dropped(struct jump_engine *e)
+{
+    struct jump_dropped d = e->dropped;
+    memset(&e->dropped, 0, sizeof e->dropped);
+    struct jump_event *gap = jump_audit_emit(e, NULL, JUMP_EVENT_EVENTS_DROPPED);
+    gap->fields |= JUMP_FIELD_DROPPED;
+    gap->dropped = d.count;
+    if (d.named && !(d.several && d.change)) {
+        gap->fields |= JUMP_FIELD_SESSION;
+        gap->session_id = d.id;
+        gap->state_version = gap->last_version = d.last;
+        gap->first_version = d.first;
+    }
+}
+
 struct jump_event *jump_audit_emit(struct jump_engine *e, const struct jump_session *s, enum jump_event_kind kind)
 {
+    if (e->dropped.count > 0 && jump_engine_has_room(e))
+        tell_dropped(e);
     struct jump_action *action = jump_engine_push(e, JUMP_DO_EMIT, s);
     struct jump_event *event = action ? &action->event : &e->spare_event;
     const struct jump_policy *policy = s ? &s->policy : &e->config.policy;
     if (!action)
-        e->stats.events_suppressed++;
+        drop(e, s, kind);
     memset(event, 0, sizeof *event);
     event->at = e->now;
     event->kind = kind;
@@ -64,15 +101,8 @@ struct jump_event *jump_audit_security(struct jump_engine *e, const struct jump_
                                        enum jump_reason reason, const struct jump_path *from)
 {
     if (!jump_engine_has_room(e) || !jump_bucket_take(&e->security, SECURITY_PER_EVENT, SECURITY_BURST, e->now)) {
-        e->stats.events_suppressed++;
+        drop(e, s, kind);
         return NULL;
-    }
-    if (e->stats.events_suppressed > 0) {
-        struct jump_event *gap = jump_audit_emit(e, s, JUMP_EVENT_EVENTS_DROPPED);
-        gap->fields |= JUMP_FIELD_DROPPED;
-        gap->dropped = e->stats.events_suppressed;
-        gap->first_version = gap->last_version = gap->state_version;
-        e->stats.events_suppressed = 0;
     }
     struct jump_event *event = jump_audit_reason(e, s, kind, reason);
     if (from) {

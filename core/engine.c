@@ -569,12 +569,19 @@ static uint32_t lesser(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-/* Sessions keep the policy they were born under, but no bound of theirs stays later than the new one. */
+/* Sessions keep the policy they were born under, but no bound that ends them stays later than the new one. */
 static void tighten(struct jump_engine *e, struct jump_session *s)
 {
     s->policy.max_lifetime_ms = lesser(s->policy.max_lifetime_ms, e->config.policy.max_lifetime_ms);
     s->policy.transport_lost_ttl_ms = lesser(s->policy.transport_lost_ttl_ms, e->config.policy.transport_lost_ttl_ms);
-    s->policy.recovery_window_ms = lesser(s->policy.recovery_window_ms, e->config.policy.recovery_window_ms);
+    s->policy.key_max_age_ms = lesser(s->policy.key_max_age_ms, e->config.policy.key_max_age_ms);
+    if (s->mode == JUMP_MODE_BIRTH && s->birth_due != JUMP_NEVER)
+        s->birth_due = jump_earlier(s->birth_due, jump_later(e->now, s->born_at + JUMP_MS(e->config.policy.birth_window_ms)));
+    uint32_t window = s->policy.recovery_window_ms;
+    s->policy.recovery_window_ms = lesser(window, e->config.policy.recovery_window_ms);
+    if (e->config.role == JUMP_CLIENT && s->mode == JUMP_MODE_RECOVERING_UNBOUND) /* it runs: from the same beginning */
+        s->u.client.recovery_due =
+                jump_later(e->now, s->u.client.recovery_due - JUMP_MS(window - s->policy.recovery_window_ms));
     jump_engine_arm(e, s);
 }
 
@@ -591,7 +598,7 @@ static int on_policy(struct jump_engine *e, const struct jump_policy *policy)
     for (uint32_t slot = 0; slot < e->table.capacity; slot++) {
         struct jump_session *s = jump_table_slot(&e->table, slot);
         if (s && jump_session_live(s))
-            tighten(e, s);
+            tighten(e, s); /* what is over by the new bounds is due now: the next input or tick ends it */
     }
     return 0;
 }

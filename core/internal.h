@@ -44,6 +44,13 @@ struct jump_candidate_part {
     bool known, refused;
 };
 
+/** Events that found no room or were over their rate, until the next one tells of them. */
+struct jump_dropped {
+    uint64_t count, first, last; /* state_version of the first and the last of the newest session */
+    struct jump_id id;
+    bool named, several, change; /* a session is known; there were others; a SessionStateChange is missing */
+};
+
 struct jump_engine {
     struct jump_config config;
     size_t bytes;           /* of the whole block: what is wiped */
@@ -60,6 +67,7 @@ struct jump_engine {
     struct jump_action *actions;
     uint32_t actions_head, actions_count;
     struct jump_event spare_event; /* where an event goes that found no room */
+    struct jump_dropped dropped;
 
     /* server */
     struct jump_ratelimit *ratelimit;

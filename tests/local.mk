@@ -29,6 +29,7 @@ unit_tests = \
 	tests/unit/test_engine_keys \
 	tests/unit/test_engine_withheld \
 	tests/unit/test_engine_rest tests/unit/test_engine_cookies tests/unit/test_engine_weather \
+	tests/unit/test_engine_policy \
 	tests/unit/test_engine_soak \
 	tests/unit/test_scenarios
 
@@ -153,6 +154,10 @@ tests_unit_test_engine_cookies_LDADD = $(engine_ldadd)
 tests_unit_test_engine_weather_SOURCES = tests/unit/test_engine_weather.c
 tests_unit_test_engine_weather_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_weather_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_policy_SOURCES = tests/unit/test_engine_policy.c
+tests_unit_test_engine_policy_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_policy_LDADD = $(engine_ldadd)
 
 tests_unit_test_engine_soak_SOURCES = tests/unit/test_engine_soak.c
 tests_unit_test_engine_soak_CPPFLAGS = $(engine_cppflags)

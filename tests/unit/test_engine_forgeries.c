@@ -609,6 +609,67 @@ static void test_A28_a_flood_of_refusals_is_recorded_within_a_rate_and_the_rest_
     story_end();
 }
 
+static void test_A28_dropped_events_are_told_with_their_session_and_its_versions(void)
+{
+    story_begin(2);
+    struct jump_body body = { .seq = 1 };
+    peek_seal(&message, &w, false, 0, JUMP_MSG_PROBE, &body);
+    message.bytes[100] ^= 1;
+    for (unsigned i = 0; i < 90; i++) /* the session's own bucket lets 100 through, 50 events are recorded at once */
+        world_inject(&w, address(0), message.bytes, message.len);
+    CU_ASSERT_NOT_EQUAL(w.server->dropped.count, 0);
+    uint64_t missing = w.server->dropped.count;
+    world_rebind(&w, 0, 0);
+    WAIT(S().generation == 2, 5000); /* the next event of any kind tells of them first */
+    const struct jump_event *gap = NULL;
+    for (unsigned i = 0; i < w.event_count && !gap; i++)
+        if (w.events[i].server && w.events[i].event.kind == JUMP_EVENT_EVENTS_DROPPED)
+            gap = &w.events[i].event;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(gap);
+    CU_ASSERT_EQUAL(gap->dropped, missing);
+    CU_ASSERT_TRUE(gap->fields & JUMP_FIELD_SESSION);
+    CU_ASSERT_EQUAL(memcmp(&gap->session_id, &S().id, sizeof gap->session_id), 0);
+    CU_ASSERT_EQUAL(gap->first_version, 1);
+    CU_ASSERT_EQUAL(gap->last_version, 1);
+    story_end();
+}
+
+/* The queue has room for every input, so that this cannot be reached from outside. */
+static void test_A28_changes_that_found_no_room_change_the_session_all_the_same_and_are_told_by_range(void)
+{
+    for (unsigned others = 0; others < 2; others++) {
+        const struct jump_action *action;
+        story_begin(2);
+        struct jump_engine *e = w.server;
+        struct jump_session *s = peek_server(&w, 0);
+        while (jump_engine_push(e, JUMP_DO_EMIT, NULL))
+            ;
+        CU_ASSERT_TRUE(jump_engine_move(e, s, JUMP_EV_INSTABILITY, REASON(HEARTBEAT_TIMEOUT)));
+        CU_ASSERT_TRUE(jump_engine_move(e, s, JUMP_EV_VOLATILE_TIMEOUT, REASON(VOLATILE_PERSISTED)));
+        if (others)
+            CU_ASSERT_TRUE(jump_engine_move(e, peek_server(&w, 1), JUMP_EV_INSTABILITY, REASON(HEARTBEAT_TIMEOUT)));
+        CU_ASSERT_EQUAL(s->version, 3);
+        while ((action = jump_engine_next(e)) != NULL)
+            ;
+        CU_ASSERT_TRUE(jump_engine_move(e, s, JUMP_EV_STABLE, REASON(HEALTH_RECOVERED)));
+        action = jump_engine_next(e);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(action);
+        CU_ASSERT_EQUAL_FATAL(action->kind, JUMP_DO_EMIT);
+        CU_ASSERT_EQUAL(action->event.kind, JUMP_EVENT_EVENTS_DROPPED);
+        CU_ASSERT_EQUAL(action->event.dropped, 2 + others);
+        CU_ASSERT_EQUAL((action->event.fields & JUMP_FIELD_SESSION) != 0, !others);
+        CU_ASSERT_EQUAL(action->event.first_version, others ? 0 : 2);
+        CU_ASSERT_EQUAL(action->event.last_version, others ? 0 : 3);
+        action = jump_engine_next(e);
+        CU_ASSERT_EQUAL(action->event.kind, JUMP_EVENT_STATE_CHANGE);
+        CU_ASSERT_EQUAL(action->event.state_version, 4);
+        while (jump_engine_next(e))
+            ;
+        CU_ASSERT_PTR_NULL(peek_broken(&w));
+        world_free(&w);
+    }
+}
+
 #define TESTS(X)                                                                                         \
     X(test_A20_a_peer_cannot_speak_for_an_id_that_it_did_not_derive)                                     \
     X(test_A21_forged_messages_of_every_type_change_nothing_on_an_attached_client)                       \
@@ -631,6 +692,8 @@ static void test_A28_a_flood_of_refusals_is_recorded_within_a_rate_and_the_rest_
     X(test_A25_a_second_birth_does_not_change_a_session_that_lives)                                      \
     X(test_A26_a_message_sent_back_to_its_sender_changes_nothing)                                        \
     X(test_A27_a_full_table_refuses_with_a_reason_and_harms_nobody)                                      \
-    X(test_A28_a_flood_of_refusals_is_recorded_within_a_rate_and_the_rest_is_counted)
+    X(test_A28_a_flood_of_refusals_is_recorded_within_a_rate_and_the_rest_is_counted)                    \
+    X(test_A28_dropped_events_are_told_with_their_session_and_its_versions)                              \
+    X(test_A28_changes_that_found_no_room_change_the_session_all_the_same_and_are_told_by_range)
 
 RUN_TESTS("engine_forgeries", TESTS)
