@@ -13,7 +13,7 @@ from .check import check
 from .jumping import Stage
 from .network import REPOSITORY
 from .run import Fault, Run, Stopped, raise_on_signals, say, sweep
-from .story import SCENARIOS, Options, Story
+from .story import SCENARIOS, WAYS, Options, Story
 
 _EPILOG = '''
 examples:
@@ -58,6 +58,8 @@ def _arguments():
     openvpn.add_argument('--detached', action='store_true',
                          help='daemon, user nobody, group nogroup in both config files, as a service runs')
     openvpn.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
+    openvpn.add_argument('--way', choices=WAYS, help='how an uplink goes (default: each in turn, where it matters)')
+    openvpn.add_argument('--plain', action='store_true', help='uplinks without redirect-gateway')
     openvpn.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
 
     checking = commands.add_parser('check', parents=[common], help='every scenario once, with the plugin, asserted')

@@ -43,6 +43,11 @@ class Stage:
         """The path of an installed policy; default: the one of this run."""
         return f'{os.path.dirname(self._policy)}/{profile}.ini' if profile else self._policy
 
+    def policy_value(self, key):
+        """The text of one value of this run's policy."""
+        with open(self._policy, encoding='utf-8') as file:
+            return next(line.split('=')[1].strip() for line in file if line.startswith(f'{key} ='))
+
     def attach(self, folder, role, name, changes=None, settings=None):
         """
         A new End for an OpenVPN of this role and name. changes: values of the policy that differ, by key.

@@ -83,7 +83,7 @@ class Client:
         self.namespace = namespace
         self.subnets = [10 * (index + 1) + uplink for uplink in range(uplinks)]
         self.ports = 20000 + 2000 * index  # the first port of its NAT range
-        self.mapped = None  # (address, port or None) that the NAT is told to use instead
+        self.mapped = None  # (address, port) that the NAT is told to use instead, either may be None
 
     @property
     def addresses(self):
@@ -123,6 +123,22 @@ class Network:
         self._forget_mappings(client)
         return now_ns()
 
+    def add_uplink(self, client, metric):
+        """A further interface of this client, with a default route of this metric. Returns its number."""
+        client.subnets.append(10 * (client.index + 1) + len(client.subnets))
+        self._connect_uplink(client, len(client.subnets) - 1, metric)
+        return len(client.subnets) - 1
+
+    def route_to_server(self, client, uplink):
+        """Whether this client has a route of the server's own through the uplink, as a VPN makes around its tunnel."""
+        routes = command('ip', '-n', client.namespace, *['-6'] * (not self._v4), 'route', 'show', 'exact',
+                         SERVER if self._v4 else SERVER6, 'dev', f'up{uplink}')
+        return bool(routes.strip())
+
+    def publish(self, address):
+        """An address that is reached through the server only, as one of the Internet behind a VPN."""
+        self.ip(self.server, f'addr add {address}/32 dev lo')
+
     def change_address(self, client, uplink=0):
         """The client moves to another subnet on the same link, as from one Wi-Fi to the next."""
         old = client.subnets[uplink]
@@ -138,7 +154,11 @@ class Network:
 
     def uplink_up(self, client, uplink=0):
         """What went by uplink_down, lose_address or lose_gateway is back."""
-        self.ip(client.namespace, f'link set up{uplink} up', *self._place(client.subnets[uplink], uplink, 'replace'))
+        self.ip(client.namespace, f'link set up{uplink} up')
+        # As DHCP would, only once the link carries: an ARP request that is lost costs a second of the kernel's.
+        show = ('ip', '-n', self.router, 'link', 'show', f'lan{client.index}{uplink}')
+        wait_until(lambda: 'state UP' in command(*show), 5, f'up{uplink} carries')
+        self.ip(client.namespace, *self._place(client.subnets[uplink], uplink, 'replace'))
         return now_ns()
 
     def lose_address(self, client, uplink=0, only=None):
@@ -180,9 +200,17 @@ class Network:
 
     def map_to(self, client, address=None, port=None):
         """The NAT gives the client's packets this address and port from now on; None: as before."""
-        client.mapped = (address or ROUTER, port) if address or port else None
+        client.mapped = (address, port) if address or port else None
         self._load_rules()
         self._forget_mappings(client)
+        return now_ns()
+
+    def take_mapping(self, taker, giver, port):
+        """At one instant: the giver, who had this port, has the next one, and the taker has it."""
+        giver.mapped, taker.mapped = (None, port + 1), (None, port)
+        self._load_rules()
+        for client in (giver, taker):  # in this order: a port is not given out twice
+            self._forget_mappings(client)
         return now_ns()
 
     def add_public(self, address):
@@ -246,24 +274,27 @@ class Network:
 
     def _add_client(self, index, uplinks):
         client = Client(index, self._namespace(f'client{index}'), uplinks)
-        for uplink, subnet in enumerate(client.subnets):
-            lan = f'lan{index}{uplink}'
-            self._veth(self.router, lan, client.namespace, f'up{uplink}')
-            # The second address is the gateway of the subnet that change_address moves to.
-            self.ip(self.router, *(f'addr add {gateway}/{_BITS[_family(gateway)]} dev {lan}'
-                                    for each in (subnet, subnet + 5) for _, gateway in self._places(each)))
-            self.ip(client.namespace, *self._place(subnet, uplink, 'add'))
+        for uplink in range(uplinks):
+            self._connect_uplink(client, uplink)
         return client
+
+    def _connect_uplink(self, client, uplink, metric=None):
+        lan, subnet = f'lan{client.index}{uplink}', client.subnets[uplink]
+        self._veth(self.router, lan, client.namespace, f'up{uplink}')
+        # The second address is the gateway of the subnet that change_address moves to.
+        self.ip(self.router, *(f'addr add {gateway}/{_BITS[_family(gateway)]} dev {lan}'
+                                for each in (subnet, subnet + 5) for _, gateway in self._places(each)))
+        self.ip(client.namespace, *self._place(subnet, uplink, 'add', metric))
 
     def _places(self, subnet):
         """(address with its bits, gateway) of a client's end of a subnet, for each family in use."""
         return [*[(f'192.168.{subnet}.2/24', f'192.168.{subnet}.1')] * self._v4,
                 *[(f'2001:db8:{subnet}::2/64', f'2001:db8:{subnet}::1')] * self._v6]
 
-    def _place(self, subnet, uplink, verb):
+    def _place(self, subnet, uplink, verb, metric=None):
         return [line for address, gateway in self._places(subnet) for line in (
             f'addr {verb} {address} dev up{uplink}',
-            f'route {verb} default via {gateway} dev up{uplink} metric {100 * (uplink + 1)}')]
+            f'route {verb} default via {gateway} dev up{uplink} metric {metric or 100 * (uplink + 1)}')]
 
     def _veth(self, namespace, device, peer_namespace, peer):
         self.ip(namespace, f'link add {device} type veth peer name {peer} netns {peer_namespace}')
@@ -277,7 +308,7 @@ class Network:
         if client.mapped is None:
             return f'masquerade to :{ports}'
         address, port = client.mapped
-        return f'snat to {address}:{port or ports}'
+        return f'snat to {address}:{port or ports}' if address else f'masquerade to :{port}'
 
     def _forget_mappings(self, client):
         # Packets follow the old mapping for as long as its entry lives, whatever the rules say.

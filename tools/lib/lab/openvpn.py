@@ -127,13 +127,14 @@ class Pair:
 
     def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, server_lines=(),
                  client_lines=(), remote=None, proto=None, detached=False, policy=None, server_settings=None,
-                 family=4, subnet_bits=24, **network):
+                 family=4, subnet_bits=24, persist=True, **network):
         """
         stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
         keepalive: None: "10 60" on the server, as is usual; "none": nowhere; else on both ends.
         client_lines: for every client. remote: lines in the place of the one `remote`. family: see Network; with
         'both' the server listens on one socket for both, and the clients go by IPv4. policy: see Stage.attach.
         server_settings: see Stage.attach. detached: see Daemon. subnet_bits: of the tunnel's network.
+        persist: whether the files have persist-tun and persist-key.
         """
         self.run = run
         self.label = label
@@ -141,13 +142,14 @@ class Pair:
         self.folder = f'{run.folder}/{label}'
         os.makedirs(self.folder, mode=0o700)
         self._authority = Authority(f'{self.folder}/pki')
+        self._common = [line for line in _COMMON if persist or not line.startswith('persist-')]
         both = [f'keepalive {keepalive}'] if keepalive not in (None, 'none') else []
         keep = both or ([] if keepalive == 'none' else ['keepalive 10 60'])
         listen = {4: [f'local {SERVER}'], 6: [f'local {SERVER6}']}.get(family, [])
         subnet = ip_network(f'10.8.0.0/{subnet_bits}')
         self.server = Daemon(
             run, 'server', self.network.server, self.folder,
-            [*_COMMON, f'proto {proto or _PROTO[family]}', *listen, f'port {PORT}', 'topology subnet',
+            [*self._common, f'proto {proto or _PROTO[family]}', *listen, f'port {PORT}', 'topology subnet',
              f'server {subnet.network_address} {subnet.netmask}', 'dh none',
              *self._authority.issue('server', 'serverAuth'), *keep, *server_lines],
             stage.attach(self.folder, 'server', 'server', policy, server_settings) if stage and on_server else None,
@@ -163,7 +165,7 @@ class Pair:
 
     def client_config(self, common_name, remote):
         """The lines of a client's config file, with a certificate of this name."""
-        return ['client', *_COMMON, *self._call, *remote, 'nobind', 'remote-cert-tls server',
+        return ['client', *self._common, *self._call, *remote, 'nobind', 'remote-cert-tls server',
                 *self._authority.issue(common_name, 'clientAuth'), *self._client_lines]
 
     def start(self):

@@ -15,6 +15,8 @@ from .openvpn import Pair
 from .run import now_ns, poll_until, say, seconds
 
 SCENARIOS = {}
+# How an uplink can go.
+WAYS = ('down', 'gateway', 'address', 'silence')
 
 
 @dataclasses.dataclass
@@ -30,6 +32,8 @@ class Options:
     seed: int = 0
     detached: bool = False
     family: int = 4
+    way: str | None = None
+    plain: bool = False
 
 
 @dataclasses.dataclass

@@ -1,27 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The path changes under a living session: NAT rebinding, another address, another uplink.
+"""The path changes under a living session: NAT rebinding, another address.
 
-Read next: outages.py.
+Read next: uplinks.py.
 """
 import random
 
 from ..run import now_ns
-from ..story import expect_order, expect_survived, failed, pause, scenario
+from ..story import expect_order, expect_survived, pause, scenario
 from ..streams import Streams
 
 
 def _expect_moved(result):
     return expect_survived(result, moved=True) + expect_order(
         result, 'server', ('RECOVERING', None), ('ATTACHED', 'reattach_success'))
-
-
-def _expect_other_uplink(result):
-    session = result['session']
-    return _expect_moved(result) + failed(
-        (session['binding_after'] not in (None, session['binding_before']),
-         f'the server is bound to another address ({session["binding_before"]}, then {session["binding_after"]})'),
-    ) + failed(*((any(event['end'] == end and event['event_type'] == 'TransportSwitch' for event in session['events']),
-                  f'the {end} recorded the switch') for end in ('client', 'server')))
 
 
 def _rebind(pair):
@@ -86,13 +77,3 @@ def address_change(story):
     watch = story.watch(pair)
     cut_at = now_ns()
     return watch.result(cut_at, pair.network.change_address(pair.network.clients[0]), streams)
-
-
-@scenario('uplink', 'the first of two uplinks goes down, redirect-gateway on', _expect_other_uplink)
-def uplink(story):
-    pair = story.pair(uplinks=2, client_lines=['redirect-gateway def1'])
-    streams = Streams(pair)
-    pause(2, 'traffic both ways')
-    watch = story.watch(pair)
-    cut_at = now_ns()
-    return watch.result(cut_at, pair.network.uplink_down(pair.network.clients[0]), streams, limit=40)

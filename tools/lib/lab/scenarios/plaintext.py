@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Does anything of a user's leave outside the tunnel, in any state of a session and between two?
+
+The client never stops sending, to the server's inside and to an address behind it, with redirect-gateway; every frame
+on its uplinks is looked at, in its own namespace and on the router. Read next: mappings.py.
+"""
+import os
+import re
+import time
+
+from .. import leaks, traffic
+from ..network import SERVER, SERVER6
+from ..openvpn import PORT, TUNNEL_SERVER
+from ..run import now_ns, poll_until, wait_until
+from ..story import failed, pause, scenario
+from ..streams import Record, Stream
+
+# What the Internet behind the VPN is in the lab.
+_FAR = '198.51.100.1'
+_PORTS = {TUNNEL_SERVER: 7100, _FAR: 7101}
+_TTL_S = 6
+_POLICY = {'transport_lost_ttl_ms': _TTL_S * 1000, 'recovery_window_ms': _TTL_S * 1000}
+_STATES = ('ATTACHED', 'VOLATILE', 'RECOVERING', 'TERMINATED')
+
+
+class _Taps:
+    """leaks.py on every uplink of a client, at both of its ends."""
+
+    def __init__(self, pair, uplinks):
+        words = ['/usr/bin/python3', os.path.abspath(leaks.__file__), '--server', SERVER, '--server', SERVER6, '--port',
+                 str(PORT), '--mark', os.fsdecode(traffic.MARK)]
+        place, network, run = pair.network.clients[0], pair.network, pair.run
+        self._processes = {
+            'router': run.start([*words, *(f'lan{place.index}{i}' for i in range(uplinks))], 'leaks-router.log',
+                                network.router),
+            'client': run.start([*words, '--outgoing', *(f'up{i}' for i in range(uplinks))], 'leaks-client.log',
+                                place.namespace)}
+        for process in self._processes.values():
+            wait_until(lambda: 'ready' in process.log() or not process.running(), 5, 'leaks.py looks')
+
+    def facts(self):
+        """Of each end: how many frames there were, how many of them had no business there, and which."""
+        time.sleep(1.5)  # counts are written once a second
+        told = {}
+        for name, process in self._processes.items():
+            log = process.log()
+            frames, stray, marked = (int(n) for n in re.findall(r'^count (\d+) (\d+) (\d+)', log, re.M)[-1])
+            told[name] = {'looking': process.running(), 'frames': frames, 'stray': stray, 'in_the_clear': marked,
+                          'what': sorted(set(re.findall(r'^stray \d+ \S+ (\S+)', log, re.M)))}
+        return told
+
+
+def _send_always(pair):
+    """The client sends from now on, whatever becomes of the tunnel. Returns a stream for each destination."""
+    program, streams = os.path.abspath(traffic.__file__), {}
+    for to, port in _PORTS.items():
+        record = f'{pair.folder}/far-{port}.record'
+        process = pair.run.start(['/usr/bin/python3', program, '--record', record, '--receive', str(port)],
+                                 f'far-{port}.log', pair.server.namespace)
+        wait_until(lambda: os.path.exists(record) or not process.running(), 5, 'the far end listens')
+        pair.run.start(['/usr/bin/python3', program, '--record', f'{pair.folder}/near-{port}.record', '--send',
+                        f'{to}:{port}', '--udp-ms', '5'], f'near-{port}.log', pair.clients[0].namespace)
+        streams[to] = Stream(to, Record(record), 'udp')
+    return streams
+
+
+def _flows(streams, timeout=40):
+    since = now_ns()
+    return bool(poll_until(lambda: all(stream.flows_since(since) for stream in streams.values()), timeout))
+
+
+def _volatile(client, wire, since):
+    """A path that delivers badly, until the client says so."""
+    wire.set(loss=35)
+    poll_until(lambda: 'VOLATILE' in _visited(client, since), 10)
+    wire.set(loss=0)
+
+
+def _visited(client, since):
+    """The states that a client's sessions went through."""
+    return [event['new_state'] for event in client.end.events(since) if event['event_type'] == 'SessionStateChange']
+
+
+def _expect(result):
+    facts = result['facts']
+    return failed(
+        *((steps, f'after {name} what the client sends arrives') for name, steps in facts['arrives'].items()),
+        *((state in facts['states'], f'the client was {state} ({facts["states"]})') for state in _STATES),
+        (facts['ended'] >= 2, f'two sessions ended on the way ({facts["ended"]} did)'),
+        *((tap['looking'] and tap['frames'] > 500, f'{name}: frames were looked at ({tap["frames"]})')
+          for name, tap in facts['taps'].items()),
+        *((tap['in_the_clear'] == 0, f'{name}: no packet of the user\'s left in the clear ({tap["in_the_clear"]} did)')
+          for name, tap in facts['taps'].items()),
+        *((tap['stray'] == 0, f'{name}: nothing else left either ({tap["stray"]}: {tap["what"]})')
+          for name, tap in facts['taps'].items()))
+
+
+def _tell(story, persist):
+    pair = story.pair(uplinks=2, client_lines=['redirect-gateway def1'], persist=persist, policy=_POLICY)
+    network, place, client = pair.network, pair.network.clients[0], pair.clients[0]
+    network.publish(_FAR)
+    taps, since = _Taps(pair, 2), now_ns()
+    streams, arrives = _send_always(pair), {}
+
+    def step(name, wait=40):
+        arrives[name] = _flows(streams, wait)
+        if client.end:
+            pair.attached(timeout=20)  # data flows a little before, and the next event is to meet a session
+
+    step('the start')
+    if client.end:
+        _volatile(client, network.wire, since)
+    step('a bad path')
+    network.uplink_down(place, 0)
+    step('the first uplink\'s going')
+    network.uplink_up(place, 0)
+    network.silence_uplink(place, 1)
+    step('the second uplink\'s silence')
+    network.silence_uplink(place, 1, on=False)
+    network.uplink_down(place, 0)
+    step('the first one\'s going again')
+    network.hole(True)
+    pause(_TTL_S / 2, 'a hole')
+    network.hole(False)
+    step('the hole')
+    network.hole(True)
+    pause(_TTL_S + 1, 'a hole that ends the session')
+    network.hole(False)
+    step('the end of the session')
+    network.uplink_up(place, 0)
+    pair.server.kill()
+    pause(1, 'no server')
+    pair.server.start()
+    step('the server\'s restart')
+    states = _visited(client, since) if client.end else []
+    return {'figures': {}, 'facts': {'arrives': arrives, 'states': sorted({*states, 'ATTACHED'}),
+                                     'ended': states.count('TERMINATED'), 'taps': taps.facts()}}
+
+
+@scenario('plaintext', 'everything that leaves a client is looked at: bad path, switching, hole, end of a session, '
+          'restart of the server', _expect)
+def plaintext(story):
+    return _tell(story, persist=True)
+
+
+@scenario('plaintext-default', 'the same with neither persist-tun nor persist-key in the file', _expect,
+          variants=((), ('--detached',)))
+def plaintext_default(story):
+    return _tell(story, persist=False)
