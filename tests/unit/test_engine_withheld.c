@@ -156,6 +156,12 @@ static void test_A40_a_reset_from_another_instance_or_an_older_boot_is_no_effect
     world_busy(&w, 0, JUMP_MS(5000));
     CU_ASSERT_TRUE(w.last_from_server[JUMP_MSG_RESET].len > 0);
     CU_ASSERT_TRUE(C().state != JUMP_TERMINATED);
+    w.server_config.boot = 4; /* becomes 5: the very boot that BIRTH_ACK named */
+    w.last_from_server[JUMP_MSG_RESET].len = 0;
+    world_restart_server(&w);
+    world_busy(&w, 0, JUMP_MS(5000));
+    CU_ASSERT_TRUE(w.last_from_server[JUMP_MSG_RESET].len > 0);
+    CU_ASSERT_TRUE(C().state != JUMP_TERMINATED);
     w.server_config.boot = 5;
     world_restart_server(&w);
     WAIT(w.clients[0].ended, 5000);
