@@ -103,6 +103,7 @@ struct jump_ovpn {
     int link_fd; /* OpenVPN's socket as last used; -1: not seen yet */
     bool link_inet6; /* its family */
     struct jump_ovpn_pktinfo reply_from, *peer_pktinfo; /* multihome: of the datagram in hand; of each peer */
+    struct jump_path reply_to;                          /* where the datagram in hand came from */
 
     jump_time now; /* of the last look at the clock */
     jump_time activity_at, flush_at;
@@ -212,6 +213,9 @@ void jump_ovpn_io_end(struct jump_ovpn *ovpn);
 /** Send through OpenVPN's socket. `peer` for multihome's local address. @return as sendto(2) */
 ssize_t jump_ovpn_link_send(struct jump_ovpn *ovpn, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,
                             size_t bytes_len);
+
+/** With `multihome`: this peer is reached at `path` from now on. What its former address was answered from is void. */
+void jump_ovpn_link_moved(struct jump_ovpn *ovpn, uint32_t peer, const struct jump_path *path);
 
 /* hooks.c */
 

@@ -100,6 +100,8 @@ static int begin_session(struct jump_ovpn *o, struct jump_ovpn_client *client, c
     in.host = client->host;
     in.secret = client->secret;
     in.path = link_server != NULL ? *link_server : jump_map_find(o->map, client->host)->birth;
+    if (link_server == NULL)
+        jump_ovpn_link_moved(o, (uint32_t)(client->host & 0xffffff), &in.path);
     in.path.transport = transport;
     result = jump_ovpn_feed(o, &in);
     if (result == 0 && client->newer_known)
@@ -424,7 +426,7 @@ static void stay_outside(struct jump_ovpn *o)
     if (getsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, bound, &bound_len) != 0)
         bound[0] = '\0';
     for (size_t i = 0; i < JUMP_MAX_CANDIDATES; i++)
-        if (o->uplinks[i].id != 0 && o->uplinks[i].name[0] != '\0' && jump_ways_same_place(&o->uplinks[i].server, &o->server)
+        if (o->uplinks[i].id != 0 && o->uplinks[i].name[0] != '\0' && jump_sockaddr_same_place(&o->uplinks[i].server, &o->server)
             && (way == NULL || strcmp(o->uplinks[i].name, bound) == 0))
             way = &o->uplinks[i];
     if (way == NULL)

@@ -35,21 +35,6 @@ static void know_link(struct jump_ovpn *o, int fd, const struct sockaddr *addres
 
 /* In */
 
-/* OpenVPN's socket is one of ours, of another family or to another address of its server: what comes from there is shown
- * as OpenVPN knows it. Nothing else may pass: an address of the wrong family ends OpenVPN (bad_address_length). */
-static bool show_as_known(const struct jump_ovpn *o, const struct jump_path *from, struct sockaddr *address,
-                          socklen_t *address_len, socklen_t room)
-{
-    struct sockaddr_storage storage;
-    socklen_t storage_len = jump_sockaddr_from_path(&storage, &o->server, o->host_inet6);
-
-    if (!jump_ways_same_place(from, &o->link_server) || storage_len == 0 || storage_len > room)
-        return false;
-    memcpy(address, &storage, storage_len);
-    *address_len = storage_len;
-    return true;
-}
-
 static enum fate client_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_t n, struct jump_path *from)
 {
     struct jump_map_peer *peer;
@@ -112,7 +97,10 @@ static enum fate inbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, size
     know_link(o, fd, address);
     if (!jump_sockaddr_to_path(&from, address, *address_len))
         return DELIVER;
-    if (o->translated && !show_as_known(o, &from, address, address_len, room))
+    /* OpenVPN's socket is one of ours, of another family or to another address of its server. An address of the wrong
+     * family would end OpenVPN (bad_address_length), so nothing passes but what comes from there. */
+    if (o->translated
+        && !jump_sockaddr_show_as(address, address_len, room, &from, &o->link_server, &o->server, o->host_inet6))
         return SWALLOW;
     if (o->arguments.role == JUMP_CLIENT)
         return client_inbound(o, bytes, n, &from);
@@ -141,10 +129,21 @@ static ssize_t our_recvfrom(int fd, void *bytes, size_t len, int flags, struct s
 static void keep_pktinfo(struct jump_ovpn *o, const struct msghdr *message)
 {
     o->reply_from.len = 0;
+    (void)jump_sockaddr_to_path(&o->reply_to, message->msg_name, message->msg_namelen);
     if (message->msg_controllen <= sizeof o->reply_from.bytes) {
         memcpy(o->reply_from.bytes, message->msg_control, message->msg_controllen);
         o->reply_from.len = message->msg_controllen;
     }
+}
+
+void jump_ovpn_link_moved(struct jump_ovpn *o, uint32_t peer, const struct jump_path *path)
+{
+    if (o->peer_pktinfo == NULL)
+        return;
+    if (jump_sockaddr_same_place(&o->reply_to, path))
+        o->peer_pktinfo[peer] = o->reply_from;
+    else
+        o->peer_pktinfo[peer].len = 0; /* until it is heard there */
 }
 
 static ssize_t our_recvmsg(int fd, struct msghdr *message, int flags)
@@ -202,7 +201,8 @@ ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uin
         struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = bytes_len};
         struct msghdr message = {.msg_name = &address, .msg_namelen = address_len, .msg_iov = &part, .msg_iovlen = 1};
 
-        if (from->len > 0) {
+        /* An address that is not the datagram's in hand may be of the other family: then it is the kernel's to choose. */
+        if (from->len > 0 && (peer != JUMP_MAP_NO_PEER || jump_sockaddr_same_place(&o->reply_to, to))) {
             message.msg_control = from->bytes;
             message.msg_controllen = from->len;
         }
@@ -212,14 +212,16 @@ ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uin
                                                            (const struct sockaddr *)&address, address_len));
 }
 
-/* What OpenVPN sends. SWALLOW: it is held or dropped. `address` is replaced where it goes elsewhere. */
+/* What OpenVPN sends. SWALLOW: it is held or dropped. `address` is replaced where it goes elsewhere. `peer`: whose. */
 static enum fate outbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, size_t n,
-                          struct sockaddr_storage *elsewhere, const struct sockaddr **address, socklen_t *address_len)
+                          struct sockaddr_storage *elsewhere, const struct sockaddr **address, socklen_t *address_len,
+                          uint32_t *peer)
 {
     struct jump_path shown, to;
     uint32_t number = JUMP_MAP_NO_PEER;
     enum jump_map_out verdict;
 
+    *peer = JUMP_MAP_NO_PEER;
     o->host_inet6 = (*address)->sa_family == AF_INET6;
     know_link(o, fd, *address);
     if (n == 0 || !jump_sockaddr_to_path(&shown, *address, *address_len))
@@ -235,6 +237,7 @@ static enum fate outbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, siz
     }
     if (verdict == JUMP_MAP_DISCARD)
         return SWALLOW;
+    *peer = number;
     if (number != JUMP_MAP_NO_PEER) {
         if (jump_map_is_user_data(bytes, n))
             jump_ovpn_activity(o, jump_map_peer(o->map, number), true);
@@ -262,8 +265,9 @@ static ssize_t our_sendto(int fd, const void *bytes, size_t len, int flags, cons
 {
     struct jump_ovpn *o = jump_ovpn_instance;
     struct sockaddr_storage elsewhere;
+    uint32_t peer;
 
-    if (is_udp_address(address) && outbound(o, fd, bytes, len, &elsewhere, &address, &address_len) == SWALLOW)
+    if (is_udp_address(address) && outbound(o, fd, bytes, len, &elsewhere, &address, &address_len, &peer) == SWALLOW)
         return (ssize_t)len;
     return jump_ovpn_came_of(o, fd, o->real.sendto(fd, bytes, len, flags, address, address_len));
 }
@@ -274,17 +278,24 @@ static ssize_t our_sendmsg(int fd, const struct msghdr *message, int flags)
     struct sockaddr_storage elsewhere;
     struct msghdr changed = *message;
     const struct sockaddr *address = message->msg_name;
+    uint32_t peer;
 
     if (is_udp_address(address) && message->msg_iovlen == 1) {
         if (outbound(o, fd, message->msg_iov[0].iov_base, message->msg_iov[0].iov_len, &elsewhere, &address,
-                     &changed.msg_namelen)
+                     &changed.msg_namelen, &peer)
             == SWALLOW)
             return (ssize_t)message->msg_iov[0].iov_len;
-        changed.msg_name = (void *)(uintptr_t)address;
-        if (o->translated) { /* a client's: the local address is of OpenVPN's socket, not of this one */
+        /* OpenVPN's local address is the one of its own socket, or of where it knows the peer to be: a peer that is
+         * elsewhere is answered from where it was heard. */
+        if (o->translated || address != message->msg_name) {
             changed.msg_control = NULL;
             changed.msg_controllen = 0;
         }
+        if (o->peer_pktinfo != NULL && peer != JUMP_MAP_NO_PEER && o->peer_pktinfo[peer].len > 0) {
+            changed.msg_control = o->peer_pktinfo[peer].bytes;
+            changed.msg_controllen = o->peer_pktinfo[peer].len;
+        }
+        changed.msg_name = (void *)(uintptr_t)address;
     }
     return jump_ovpn_came_of(o, fd, o->real.sendmsg(fd, &changed, flags));
 }

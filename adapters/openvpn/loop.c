@@ -167,6 +167,8 @@ static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
             tell_move(ovpn, action);
         }
         jump_map_bind(ovpn->map, action->host, &action->session_id, &path, action->voluntary, ovpn->now);
+        if (ovpn->arguments.role == JUMP_SERVER)
+            jump_ovpn_link_moved(ovpn, number_of(action->host), &path);
         if (jump_hold_waits(ovpn->hold, number_of(action->host))) {
                         jump_ovpn_numbers_add(&ovpn->behind, number_of(action->host));
             ovpn->flush_at = ovpn->now;

@@ -68,6 +68,25 @@ socklen_t jump_sockaddr_from_path(struct sockaddr_storage *address, const struct
     return 0;
 }
 
+bool jump_sockaddr_same_place(const struct jump_path *a, const struct jump_path *b)
+{
+    return memcmp(a->ip, b->ip, sizeof a->ip) == 0 && a->port == b->port && a->scope == b->scope;
+}
+
+bool jump_sockaddr_show_as(struct sockaddr *address, socklen_t *address_len, socklen_t room,
+                           const struct jump_path *from, const struct jump_path *real, const struct jump_path *shown,
+                           bool inet6_socket)
+{
+    struct sockaddr_storage storage;
+    socklen_t storage_len = jump_sockaddr_from_path(&storage, shown, inet6_socket);
+
+    if (!jump_sockaddr_same_place(from, real) || storage_len == 0 || storage_len > room)
+        return false;
+    memcpy(address, &storage, storage_len);
+    *address_len = storage_len;
+    return true;
+}
+
 bool jump_sockaddr_parse(struct jump_path *path, const char *ip, const char *port)
 {
     char bare[INET6_ADDRSTRLEN + 1];

@@ -16,6 +16,20 @@ bool jump_sockaddr_to_path(struct jump_path *path, const struct sockaddr *addres
 /** @return bytes used in `address`; 0: an IPv6 path on an AF_INET socket */
 socklen_t jump_sockaddr_from_path(struct sockaddr_storage *address, const struct jump_path *path, bool inet6_socket);
 
+/** The same address and port, whatever transport they are named by. */
+bool jump_sockaddr_same_place(const struct jump_path *a, const struct jump_path *b);
+
+/**
+ * What came from `real` is shown as `shown`, in the family of the reader's own socket.
+ *
+ * @param address     in: any; out: `shown`
+ * @param room        bytes that there are for it
+ * @return false: it came from elsewhere, or does not fit; nothing is changed
+ */
+bool jump_sockaddr_show_as(struct sockaddr *address, socklen_t *address_len, socklen_t room,
+                           const struct jump_path *from, const struct jump_path *real, const struct jump_path *shown,
+                           bool inet6_socket);
+
 /**
  * From OpenVPN's environment: `ip` is untrusted_ip (IPv4) or untrusted_ip6, `port` decimal.
  *

@@ -113,7 +113,7 @@ static size_t look(struct jump_ovpn *o, struct jump_uplink found[JUMP_MAX_CANDID
 
 static bool same(const struct jump_uplink *a, const struct jump_uplink *b)
 {
-    return a->via_link == b->via_link && a->ifindex == b->ifindex && jump_ways_same_place(&a->server, &b->server)
+    return a->via_link == b->via_link && a->ifindex == b->ifindex && jump_sockaddr_same_place(&a->server, &b->server)
            && memcmp(a->source.ip, b->source.ip, sizeof a->source.ip) == 0;
 }
 
@@ -310,7 +310,7 @@ void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
     o->link_device = uplink->ifindex;
     o->link_server = uplink->server;
     o->link_inet6 = !jump_sockaddr_is_ipv4(&uplink->server);
-    o->translated = o->link_inet6 != o->host_inet6 || !jump_ways_same_place(&o->link_server, &o->server);
+    o->translated = o->link_inet6 != o->host_inet6 || !jump_sockaddr_same_place(&o->link_server, &o->server);
     o->session_socket = o->link_socket = jump_uplinks_socket(o);
     if (former != NULL) { /* still a way out, by a socket of its own from now on */
         former->via_link = false;
@@ -345,7 +345,7 @@ void jump_uplinks_receive(struct jump_ovpn *o, int fd)
             continue;
         /* Of OpenVPN's own server another address may answer (`float`). To reach it by another address helps only if
          * the answers come from there: OpenVPN would be shown nothing else. */
-        if (!jump_ways_same_place(&uplink->server, &o->server) && !jump_ways_same_place(&uplink->server, &from))
+        if (!jump_sockaddr_same_place(&uplink->server, &o->server) && !jump_sockaddr_same_place(&uplink->server, &from))
             continue;
         from.transport = id;
         jump_ovpn_datagram(o, bytes + 1, (size_t)n - 1, &from);

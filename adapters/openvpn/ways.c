@@ -9,15 +9,10 @@
 
 #include "sockaddr.h"
 
-bool jump_ways_same_place(const struct jump_path *a, const struct jump_path *b)
-{
-    return memcmp(a->ip, b->ip, sizeof a->ip) == 0 && a->port == b->port && a->scope == b->scope;
-}
-
 static bool contains(const struct jump_path *list, size_t len, const struct jump_path *path)
 {
     for (size_t i = 0; i < len; i++)
-        if (jump_ways_same_place(&list[i], path))
+        if (jump_sockaddr_same_place(&list[i], path))
             return true;
     return false;
 }
@@ -115,7 +110,7 @@ size_t jump_ways_list(struct jump_uplink *out, size_t out_cap, const struct jump
     for (size_t t = 0; t < targets_len && t < JUMP_WAYS_TARGETS; t++)
         for (size_t i = 0; i < targets[t].out_len && i < JUMP_MAX_CANDIDATES; i++) {
             const struct jump_ways_out *through = &targets[t].out[i];
-            bool here = through->ifindex == link->ifindex && jump_ways_same_place(&targets[t].server, &link->server);
+            bool here = through->ifindex == link->ifindex && jump_sockaddr_same_place(&targets[t].server, &link->server);
             struct jump_uplink *way;
 
             if ((here && link_found) || !allowed(&targets[t].server, &through->source, only_source))

@@ -77,7 +77,4 @@ struct jump_uplink {
 size_t jump_ways_list(struct jump_uplink *out, size_t out_cap, const struct jump_ways_target *targets,
                       size_t targets_len, const struct jump_ways_link *link, const struct jump_path *only_source);
 
-/** The same address and port, whatever transport they are named by. */
-bool jump_ways_same_place(const struct jump_path *a, const struct jump_path *b);
-
 #endif

@@ -303,12 +303,14 @@ class Network:
             self.ip(where, *[f'link set {end} addrgenmode eui64'] * self._v6, f'link set {end} up')
 
     @staticmethod
-    def _mapping(client):
+    def _mapping(client, family):
         ports = f'{client.ports}-{client.ports + 499}'
-        if client.mapped is None:
+        address, port = client.mapped or (None, None)
+        if address is None:
+            return f'masquerade to :{port or ports}'
+        if (':' in address) != (family == 'ip6'):
             return f'masquerade to :{ports}'
-        address, port = client.mapped
-        return f'snat to {address}:{port or ports}' if address else f'masquerade to :{port}'
+        return f'snat to {f"[{address}]" if family == "ip6" else address}:{port or ports}'
 
     def _forget_mappings(self, client):
         # Packets follow the old mapping for as long as its entry lives, whatever the rules say.
@@ -323,7 +325,7 @@ class Network:
         for family, wanted, source in (('ip', self._v4, '192.168.{0}.0-192.168.{1}.255'),
                                        ('ip6', self._v6, '2001:db8:{0}::-2001:db8:{1}:ffff:ffff:ffff:ffff:ffff')):
             masquerade = [f'{family} saddr {source.format(10 * (c.index + 1), 10 * (c.index + 1) + 9)} oifname "wan" '
-                          f'meta l4proto {{ tcp, udp }} {self._mapping(c)}'
+                          f'meta l4proto {{ tcp, udp }} {self._mapping(c, family)}'
                           for c in self.clients] + ['oifname "wan" masquerade'] if self._nat else []
             # Without a mapping the router itself is addressed. A NAT is silent then; a kernel with no
             # socket there would answer port unreachable and wake the server.
