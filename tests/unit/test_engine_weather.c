@@ -300,6 +300,26 @@ static void test_weather_the_better_one_of_two_bad_uplinks_is_found_and_kept(voi
         }
 }
 
+static void test_weather_a_late_path_is_left_for_a_quick_one_and_not_for_one_as_late(void)
+{
+    for (unsigned late = 0; late < 2; late++) {
+        switched = by_choice = 0;
+        story_prepare(1);
+        POLICY(latency_volatile_threshold_ms, 300);
+        story_attach();
+        world_candidates(&w, 0, 2, NULL);
+        world_busy(&w, 0, JUMP_MS(40000));
+        w.clients[0].delay[1] = late ? JUMP_MS(190) : JUMP_MS(15);
+        for (w.clients[0].delay[0] = JUMP_MS(10); w.clients[0].delay[0] < JUMP_MS(200); w.clients[0].delay[0] += JUMP_MS(10))
+            world_busy(&w, 0, JUMP_MS(2000)); /* from one moment to the next it would be a dead path */
+        pass_minutes(3);
+        CU_ASSERT_EQUAL(by_choice, late ? 0 : 1);
+        CU_ASSERT_EQUAL(switched, by_choice);
+        CU_ASSERT_TRUE(C().bound && S().bound);
+        world_free(&w);
+    }
+}
+
 static void test_weather_an_uplink_that_falls_silent_for_20_s_and_comes_back_costs_one_switch(void)
 {
     for (uint64_t seed = 1; seed <= 8; seed++) {
@@ -347,6 +367,7 @@ static void test_weather_back_from_a_bad_second_uplink_to_the_first_it_goes_once
     X(test_weather_a_new_birth_of_the_same_instance_ends_the_old_unbound_session)                             \
     X(test_weather_two_equally_bad_uplinks_are_no_reason_to_switch)                                           \
     X(test_weather_the_better_one_of_two_bad_uplinks_is_found_and_kept)                                       \
+    X(test_weather_a_late_path_is_left_for_a_quick_one_and_not_for_one_as_late)                               \
     X(test_weather_an_uplink_that_falls_silent_for_20_s_and_comes_back_costs_one_switch)                      \
     X(test_weather_back_from_a_bad_second_uplink_to_the_first_it_goes_once)
 

@@ -44,6 +44,37 @@ static void test_A30_captured_messages_whose_originals_are_suppressed_do_not_mov
     story_end();
 }
 
+/* He sees what the client sends and holds the port that its NAT had given it: each copy comes first, from the very address
+ * that is bound; what the server answers there is his. */
+static void copy_from_the_old_port(struct world *world, struct world_flight *flight)
+{
+    if (!flight->to_server)
+        return;
+    struct world_flight copy = *flight;
+    copy.source = thief;
+    copy.at = world->now + JUMP_MS(1);
+    world_fly(world, &copy);
+}
+
+static void test_A30_who_has_taken_over_the_mapped_port_cannot_keep_the_binding_there(void)
+{
+    for (unsigned phase = 0; phase < 5; phase++) {
+        story_begin(1);
+        world_busy(&w, 0, JUMP_MS(100 * phase));
+        thief = *address(0);
+        world_rebind(&w, 0, 0);
+        w.on_flight = copy_from_the_old_port;
+        WAIT(S().generation == 2, 3000);
+        CU_ASSERT_EQUAL(memcmp(&S().binding, address(0), sizeof thief), 0);
+        WAIT(C().state == JUMP_ATTACHED, 500);
+        world_busy(&w, 0, JUMP_MS(30000));
+        CU_ASSERT_EQUAL(S().generation, 2);
+        CU_ASSERT_EQUAL(memcmp(&S().binding, address(0), sizeof thief), 0);
+        CU_ASSERT_TRUE(S().state == JUMP_ATTACHED && C().state == JUMP_ATTACHED);
+        story_end();
+    }
+}
+
 /* A35 */
 
 static void test_A35_time_that_goes_backwards_is_refused_and_changes_nothing(void)
@@ -322,6 +353,7 @@ static void test_A42_an_older_probe_neither_proves_life_nor_changes_how_long_sil
 
 #define TESTS(X)                                                                                            \
     X(test_A30_captured_messages_whose_originals_are_suppressed_do_not_move_the_binding)                    \
+    X(test_A30_who_has_taken_over_the_mapped_port_cannot_keep_the_binding_there)                            \
     X(test_A35_time_that_goes_backwards_is_refused_and_changes_nothing)                                     \
     X(test_A35_a_suspended_client_comes_back_inside_its_windows_and_ends_beyond_them)                       \
     X(test_A37_suspected_key_compromise_ends_the_session_at_once)                                           \
