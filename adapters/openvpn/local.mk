@@ -21,7 +21,7 @@ if WITH_OPENVPN
 openvpn_tests = \
 	tests/unit/test_openvpn_hold tests/unit/test_openvpn_inject tests/unit/test_openvpn_map \
 	tests/unit/test_openvpn_settings tests/unit/test_openvpn_loop tests/unit/test_openvpn_management \
-	tests/unit/test_openvpn_sockaddr tests/unit/test_openvpn_ways
+	tests/unit/test_openvpn_sockaddr tests/unit/test_openvpn_ways tests/unit/test_openvpn_open
 openvpn_test_cppflags = -I$(srcdir)/core/include -I$(srcdir)/adapters $(CUNIT_CFLAGS)
 openvpn_test_ldadd = libjump-openvpn.la libjump-system.la libjump-store.la libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
 tests_unit_test_openvpn_hold_SOURCES = tests/unit/test_openvpn_hold.c
@@ -48,6 +48,16 @@ tests_unit_test_openvpn_sockaddr_LDADD = $(openvpn_test_ldadd)
 tests_unit_test_openvpn_ways_SOURCES = tests/unit/test_openvpn_ways.c
 tests_unit_test_openvpn_ways_CPPFLAGS = -D_GNU_SOURCE $(openvpn_test_cppflags)
 tests_unit_test_openvpn_ways_LDADD = $(openvpn_test_ldadd)
+tests_unit_test_openvpn_open_SOURCES = tests/unit/test_openvpn_open.c
+tests_unit_test_openvpn_open_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/adapters/openvpn $(openvpn_test_cppflags) $(MNL_CFLAGS) \
+	-DPOLICIES='"$(abs_srcdir)/core/policy"'
+tests_unit_test_openvpn_open_LDADD = $(openvpn_test_ldadd) $(JSONC_LIBS) $(INIH_LIBS) $(MNL_LIBS)
+# Each of these can be made to fail.
+tests_unit_test_openvpn_open_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=malloc,--wrap=calloc,--wrap=posix_memalign,--wrap=strdup,--wrap=socket,--wrap=bind,--wrap=listen \
+	-Wl,--wrap=fchmod,--wrap=fchmodat,--wrap=fstat,--wrap=mkdir,--wrap=flock,--wrap=pread,--wrap=pwrite,--wrap=read \
+	-Wl,--wrap=write,--wrap=fsync,--wrap=ftruncate,--wrap=renameat,--wrap=mprotect,--wrap=dlsym,--wrap=getpwuid \
+	-Wl,--wrap=mnl_socket_open2,--wrap=mnl_socket_bind,--wrap=openat,--wrap=open
 check_PROGRAMS += $(openvpn_tests)
 TESTS += $(openvpn_tests)
 endif

@@ -82,7 +82,9 @@ static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem 
     memcpy(config.instance_key, jump_state_instance_key(o->state), sizeof config.instance_key);
 
     o->engine_memory_len = jump_engine_bytes(&config);
-    if (o->engine_memory_len > 0 && posix_memalign(&o->engine_memory, 4096, o->engine_memory_len) == 0) {
+    if (o->engine_memory_len > 0 && posix_memalign(&o->engine_memory, 4096, o->engine_memory_len) != 0)
+        o->engine_memory = NULL;
+    if (o->engine_memory != NULL) {
         memset(o->engine_memory, 0, o->engine_memory_len);
         o->locked_in = getpid();
         if (sodium_mlock(o->engine_memory, o->engine_memory_len) != 0)
@@ -90,6 +92,10 @@ static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem 
         result = jump_engine_init(&o->engine, o->engine_memory, o->engine_memory_len, &config, jump_clock_now());
     }
     sodium_memzero(&config, sizeof config);
+    if (o->engine_memory_len > 0 && o->engine_memory == NULL) {
+        jump_problem_set(problem, "not enough memory for %u sessions", (unsigned)sessions);
+        return false;
+    }
     if (o->engine == NULL) {
         jump_problem_set(problem, "the engine does not start: %s", jump_error_text(result));
         return false;
