@@ -86,7 +86,7 @@ def check(program, common, only=()):
     together = [(entry.name, words) for entry in chosen if not entry.alone for words in entry.variants]
     alone = [(entry.name, words) for entry in chosen if entry.alone for words in entry.variants]
     # The longest first, so that none of them is left over at the end.
-    together.sort(key=lambda job: job[0] not in ('hole', 'several-clients', 'uplink-idle', 'uplink-returns',
+    together.sort(key=lambda job: job[0] not in ('configurations', 'hole', 'several-clients', 'uplink-idle', 'uplink-returns',
                                                 'uplink-flaps', 'uplink-none'))
     runs = _Runs(os.path.abspath(program), common)
     passed = []

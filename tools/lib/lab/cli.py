@@ -60,6 +60,7 @@ def _arguments():
     openvpn.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
     openvpn.add_argument('--way', choices=WAYS, help='how an uplink goes (default: each in turn, where it matters)')
     openvpn.add_argument('--plain', action='store_true', help='uplinks without redirect-gateway')
+    openvpn.add_argument('--only', metavar='NAME[,NAME]', help='of the scenario configurations: these alone')
     openvpn.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
 
     checking = commands.add_parser('check', parents=[common], help='every scenario once, with the plugin, asserted')

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 
-from .run import Fault
+from .run import Fault, command
 
 _PLUGIN = 'usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-jumping.so'
 # OpenVPN refuses longer option lines.
@@ -108,6 +108,10 @@ class End:
         except json.JSONDecodeError as error:
             raise Fault(f'jumpctl sessions --json: {error}: {done.stdout[:200]!r}') from None
         return [session for instance in answer['instances'] for session in instance['sessions']]
+
+    def terminate(self, session_id):
+        """End one session, as an operator would."""
+        command(self._stage.jumpctl, 'terminate', session_id, '--socket', f'{self._run_dir}/{self.name}.sock')
 
     def events(self, since_ns=0):
         """The audit log's records from this instant on; a line still being written is left out."""

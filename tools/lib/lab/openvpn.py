@@ -43,7 +43,8 @@ class Daemon:
         self._pid_file = f'{folder}/{name}.pid' if detached else None
         self._lines = [*lines, *([*_DETACHED, f'log-append {run.folder}/{self._log_name}', f'writepid {self._pid_file}']
                                  if detached else [])]
-        self._config = self._write_config(name, end.line if end else None)
+        self.config = self._write_config(name, end.line if end else None)
+        self.words = ['--config', self.config]  # of its command line; a scenario may put others in their place
         self.process = None
 
     def _write_config(self, name, plugin_line):
@@ -54,7 +55,7 @@ class Daemon:
 
     def launch(self):
         """Start it and do not wait for it to be up."""
-        words = ['openvpn', '--config', self._config]
+        words = ['openvpn', *self.words]
         if self._pid_file:
             self.process = self._run.start_daemon(words, self._log_name, self._pid_file, self.namespace)
         else:

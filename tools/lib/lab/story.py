@@ -34,6 +34,7 @@ class Options:
     family: int = 4
     way: str | None = None
     plain: bool = False
+    only: str | None = None
 
 
 @dataclasses.dataclass
