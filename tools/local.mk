@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# jumpctl (installed), netdelay (the lab's wire, not installed), and the commands an engineer runs from the tree.
+# jumpctl (installed), netdelay and flood (the lab's wire and flood, not installed), and the commands an engineer runs from the tree.
 bin_PROGRAMS += jumpctl
 jumpctl_CPPFLAGS = -D_GNU_SOURCE -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"' -I$(srcdir)/core/include -I$(srcdir)/adapters $(JSONC_CFLAGS) $(SODIUM_CFLAGS)
 jumpctl_LDADD = libjump-system.la libjumping-core.a $(JSONC_LIBS) $(INIH_LIBS) $(SODIUM_LIBS) -lm
@@ -9,7 +9,8 @@ jumpctl_SOURCES = \
 	tools/jumpctl/audit_plot.h tools/jumpctl/jumpctl.h
 dist_man_MANS += docs/man/jumpctl.1
 
-noinst_PROGRAMS += netdelay
+noinst_PROGRAMS += netdelay flood
 netdelay_SOURCES = tools/lib/netdelay.c
+flood_SOURCES = tools/lib/flood.c
 
 EXTRA_DIST += tools/build tools/check tools/demo tools/deps tools/lab tools/lib/demo tools/lib/lab

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * netdelay: a wire between two network interfaces with delay, jitter, loss, rate and black holes.
+ * netdelay: a wire between two network interfaces with delay, jitter, loss, damage, rate and black holes.
  *
  * It owns the frames in flight between the two interfaces, for kernels that have no netem.
  * It refuses to know what is inside a frame: no addresses, no ports, no OpenVPN.
@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,8 @@
 #define FRAME_BYTES (65536 + ETH_HLEN + (int)sizeof(struct virtio_net_hdr))
 #define QUEUE_FRAMES 8192u
 #define FRAMES_PER_TURN 64
+/* No bit is turned before this: a frame that no longer finds its way shows nothing that loss does not. */
+#define LEAST_CORRUPTED 64
 /* What waits longer than this for the rate limit is dropped, as a router with a full buffer would. */
 #define RATE_BACKLOG_NS (200 * NS_PER_MS)
 
@@ -40,6 +43,9 @@ struct setting {
 	double delay_ms;
 	double jitter_ms;
 	double loss_percent;
+	double corrupt_percent;   /* one bit is turned */
+	double duplicate_percent; /* comes twice */
+	double reorder_percent;   /* changes places with the frame before it, where there is one */
 	double rate_kbit; /* 0: no limit */
 	bool hole;
 };
@@ -60,6 +66,9 @@ struct lane {
 	int64_t rate_busy_until;
 	uint64_t passed;
 	uint64_t dropped;
+	uint64_t corrupted;
+	uint64_t duplicated;
+	uint64_t reordered;
 };
 
 static struct lane lanes[2];
@@ -129,7 +138,19 @@ static bool apply_word(struct setting *s, const char *word)
 {
 	const char *equals = strchr(word, '=');
 	size_t key_length = equals ? (size_t)(equals - word) : 0;
-	double *number;
+	const struct {
+		const char *key;
+		double *value;
+	} numbers[] = {
+		{ "delay", &s->delay_ms },
+		{ "jitter", &s->jitter_ms },
+		{ "loss", &s->loss_percent },
+		{ "corrupt", &s->corrupt_percent },
+		{ "duplicate", &s->duplicate_percent },
+		{ "reorder", &s->reorder_percent },
+		{ "rate", &s->rate_kbit },
+	};
+	double *number = NULL;
 	double value;
 	char *end;
 
@@ -137,15 +158,10 @@ static bool apply_word(struct setting *s, const char *word)
 		s->hole = word[6] == 'n';
 		return true;
 	}
-	if (key_length == 5 && memcmp(word, "delay", 5) == 0)
-		number = &s->delay_ms;
-	else if (key_length == 6 && memcmp(word, "jitter", 6) == 0)
-		number = &s->jitter_ms;
-	else if (key_length == 4 && memcmp(word, "loss", 4) == 0)
-		number = &s->loss_percent;
-	else if (key_length == 4 && memcmp(word, "rate", 4) == 0)
-		number = &s->rate_kbit;
-	else
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (key_length == strlen(numbers[i].key) && memcmp(word, numbers[i].key, key_length) == 0)
+			number = numbers[i].value;
+	if (!number)
 		return false;
 	value = strtod(equals + 1, &end);
 	if (end == equals + 1 || *end != '\0' || !(value >= 0 && value <= 1e9))
@@ -158,7 +174,7 @@ static bool apply_word(struct setting *s, const char *word)
 static void serve_control(int fd, struct setting *setting)
 {
 	char command[256];
-	char answer[160];
+	char answer[256];
 	struct sockaddr_un peer;
 	socklen_t peer_length = sizeof(peer);
 	struct setting wanted = *setting;
@@ -176,9 +192,14 @@ static void serve_control(int fd, struct setting *setting)
 		snprintf(answer, sizeof(answer), "error: not understood: %.64s", bad);
 	} else {
 		*setting = wanted;
-		snprintf(answer, sizeof(answer), "ok passed=%llu,%llu dropped=%llu,%llu",
-			 (unsigned long long)lanes[0].passed, (unsigned long long)lanes[1].passed,
-			 (unsigned long long)lanes[0].dropped, (unsigned long long)lanes[1].dropped);
+		const struct lane *a = &lanes[0];
+		const struct lane *b = &lanes[1];
+
+		snprintf(answer, sizeof(answer),
+			 "ok passed=%" PRIu64 ",%" PRIu64 " dropped=%" PRIu64 ",%" PRIu64 " corrupted=%" PRIu64 ",%" PRIu64
+			 " duplicated=%" PRIu64 ",%" PRIu64 " reordered=%" PRIu64 ",%" PRIu64,
+			 a->passed, b->passed, a->dropped, b->dropped, a->corrupted, b->corrupted, a->duplicated, b->duplicated,
+			 a->reordered, b->reordered);
 	}
 	if (peer_length > sizeof(sa_family_t))
 		sendto(fd, answer, strlen(answer), 0, (struct sockaddr *)&peer, peer_length);
@@ -209,24 +230,59 @@ static int64_t due_at(struct lane *lane, const struct setting *s, size_t length,
 	return at;
 }
 
+static bool by_chance(double percent)
+{
+	return drand48() * 100 < percent;
+}
+
+static void put_in(struct lane *lane, const struct setting *s, size_t length)
+{
+	struct frame *frame = &lane->queue[lane->tail % QUEUE_FRAMES];
+	struct frame *before = &lane->queue[(lane->tail - 1) % QUEUE_FRAMES];
+	unsigned char *copy;
+	int64_t at;
+
+	if (lane->tail - lane->head == QUEUE_FRAMES || (at = due_at(lane, s, length, now_ns())) < 0 ||
+	    !(copy = malloc(length))) {
+		lane->dropped++;
+		return;
+	}
+	memcpy(copy, buffer, length);
+	*frame = (struct frame){ .due_at = at, .length = length, .bytes = copy };
+	if (lane->head != lane->tail && by_chance(s->reorder_percent)) {
+		struct frame earlier = *before;
+
+		before->length = frame->length;
+		before->bytes = frame->bytes;
+		frame->length = earlier.length;
+		frame->bytes = earlier.bytes;
+		lane->reordered++;
+	}
+	lane->tail++;
+}
+
 static void take_in(struct lane *lane, const struct setting *s)
 {
+	const size_t least = sizeof(struct virtio_net_hdr) + LEAST_CORRUPTED;
+
 	for (int i = 0; i < FRAMES_PER_TURN; i++) {
 		ssize_t n = recv(lane->from, buffer, sizeof(buffer), 0);
-		struct frame *frame = &lane->queue[lane->tail % QUEUE_FRAMES];
-		unsigned char *copy;
-		int64_t at;
 
 		if (n < (ssize_t)sizeof(struct virtio_net_hdr))
 			return;
-		if (s->hole || drand48() * 100 < s->loss_percent || lane->tail - lane->head == QUEUE_FRAMES ||
-		    (at = due_at(lane, s, (size_t)n, now_ns())) < 0 || !(copy = malloc((size_t)n))) {
+		if (s->hole || by_chance(s->loss_percent)) {
 			lane->dropped++;
 			continue;
 		}
-		memcpy(copy, buffer, (size_t)n);
-		*frame = (struct frame){ .due_at = at, .length = (size_t)n, .bytes = copy };
-		lane->tail++;
+		if ((size_t)n > least && by_chance(s->corrupt_percent)) {
+			buffer[least + (size_t)(drand48() * (double)((size_t)n - least))] ^= (unsigned char)(1u << (lrand48() & 7));
+			lane->corrupted++;
+		}
+		put_in(lane, s, (size_t)n);
+		if (by_chance(s->duplicate_percent)) {
+			lane->duplicated++;
+			put_in(lane, s, (size_t)n);
+		}
 	}
 }
 
@@ -257,7 +313,8 @@ int main(int argc, char **argv)
 	if (argc < 4) {
 		fprintf(stderr, "usage: netdelay INTERFACE INTERFACE CONTROL_SOCKET [WORD ...]\n"
 				"words, here or as a datagram to the socket: delay=MS jitter=MS\n"
-				"loss=PERCENT rate=KBIT hole=on|off; each datagram is answered\n");
+				"loss=PERCENT corrupt=PERCENT duplicate=PERCENT reorder=PERCENT\n"
+				"rate=KBIT hole=on|off; each datagram is answered\n");
 		return 2;
 	}
 	for (int i = 4; i < argc; i++)

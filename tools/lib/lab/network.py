@@ -28,17 +28,16 @@ SERVER_MAC = '02:00:00:00:00:02'
 ATTACKER_PORT = 5555
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-_SOURCE = os.path.join(os.path.dirname(_HERE), 'netdelay.c')
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
 
 
-def netdelay_program():
-    """The path of the built program; built first if it is missing or older than its source."""
-    program = f'{REPOSITORY}/build/lab/netdelay'
-    if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(_SOURCE):
+def lab_program(name):
+    """The path of a program of the lab's own; built first if it is missing or older than its source."""
+    program, source = f'{REPOSITORY}/build/lab/{name}', os.path.join(os.path.dirname(_HERE), f'{name}.c')
+    if not os.path.exists(program) or os.path.getmtime(program) < os.path.getmtime(source):
         os.makedirs(os.path.dirname(program), exist_ok=True)
         fresh = f'{program}.{os.getpid()}'
-        command('cc', '-std=c11', '-O2', '-Wall', '-Wextra', '-o', fresh, _SOURCE)
+        command('cc', '-std=c11', '-O2', '-Wall', '-Wextra', '-o', fresh, source)
         os.replace(fresh, program)  # another run may be doing the same
     return program
 
@@ -59,7 +58,7 @@ class Wire:
         self._socket.bind(f'{run.folder}/{label}.steer')
         self._socket.settimeout(2)
         run.defer(self._socket.close)
-        process = run.start([netdelay_program(), near, far, self._path, *words], f'{label}-wire.log', namespace)
+        process = run.start([lab_program('netdelay'), near, far, self._path, *words], f'{label}-wire.log', namespace)
         wait_until(lambda: os.path.exists(self._path) or not process.running(), 5, 'netdelay is ready')
         self.set()
 

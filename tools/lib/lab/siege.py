@@ -157,6 +157,10 @@ class Siege:
         self.claim(f'TLS handshakes of the client meanwhile: {handshakes}',
                    self.client.handshakes() - self._handshakes == handshakes)
         self.claim(f'restarts of the client\'s OpenVPN: {restarts}', self.client.restarts() - self._restarts == restarts)
+        return self.told()
+
+    def told(self):
+        """The same where the processes have ended by now."""
         self.claim('OpenVPN itself moved nobody', self.pair.server.floats() == 0)
         for daemon in (self.pair.server, self.client):
             self.claim(f'the {daemon.name}\'s OpenVPN saw nothing of it', not re.search('opcode', daemon.log(), re.I))
@@ -166,5 +170,4 @@ class Siege:
                 event['event_type'] for event in records if event['event_type'].startswith('Security')).items()}
         changes = {end: [event for event in records if not event['event_type'].startswith('Security')]
                    for end, records in events.items()}
-        return {'figures': self.figures, 'facts': self._claims,
-                'session': {'events': timeline(changes, self.began), 'last': self.look()}}
+        return {'figures': self.figures, 'facts': self._claims, 'session': {'events': timeline(changes, self.began)}}

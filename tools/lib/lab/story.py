@@ -63,13 +63,13 @@ class Story:
         self.options = options
         self.stage = None if options.bare else Stage(run, options.stage, options.policy)
 
-    def pair(self, label='p', bare=False, **arguments):
-        """A pair that is up and, with the plugin at both ends, ATTACHED."""
+    def pair(self, label='p', bare=False, waiting=0, **arguments):
+        """A pair that is up and, with the plugin at both ends, ATTACHED; but for `waiting` clients, see Pair.start."""
         say(f'  {label}: starting OpenVPN{"" if self.stage and not bare else ", bare"}')
         arguments = {'keepalive': self.options.keepalive, 'detached': self.options.detached,
                      'family': self.options.family} | arguments
         pair = Pair(self.run, label, None if bare else self.stage, **arguments)
-        pair.start()
+        pair.start(waiting)
         return pair
 
     def watch(self, pair, client=None):

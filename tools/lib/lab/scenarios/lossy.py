@@ -23,8 +23,8 @@ def _expect(result):
 
 
 def _dropped(counters):
-    """netdelay's counters, "ok passed=A,B dropped=C,D": (C, D), one of each direction."""
-    return [int(count) for count in counters.split('dropped=')[1].split(',')]
+    """Of netdelay's counters, "ok passed=A,B dropped=C,D ...": (C, D), one of each direction."""
+    return [int(count) for count in counters.split('dropped=')[1].split()[0].split(',')]
 
 
 @scenario('loss', f'{_LOSS_PERCENT} % loss each way and {_JITTER_MS} ms of jitter for {_SECONDS} s: not a dead path',

@@ -23,7 +23,7 @@ def _expect(result):
                   (result['facts']['attached'], 'the session is ATTACHED after the load'))
 
 
-def _megabits(pair, duration):
+def megabits(pair, duration):
     text = command('ip', 'netns', 'exec', pair.clients[0].namespace, 'iperf3', '-J', '-t', str(duration), '-c',
                    TUNNEL_SERVER)
     return json.loads(text)['end']['sum_received']['bits_per_second'] / 1e6
@@ -37,11 +37,11 @@ def throughput(story):
     time.sleep(0.5)
     handshakes = pairs['plugin'].clients[0].handshakes()
     for pair in pairs.values():
-        _megabits(pair, 1)  # warm up
+        megabits(pair, 1)  # warm up
     speeds = {name: [] for name in pairs}
     for number in range(_ROUNDS):
         for name, pair in pairs.items():
-            speeds[name].append(round(_megabits(pair, _SECONDS), 1))
+            speeds[name].append(round(megabits(pair, _SECONDS), 1))
         say(f'  round {number + 1}: ' + ', '.join(f'{name} {values[-1]:.0f} Mbit/s' for name, values in speeds.items()))
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     plugin = pairs['plugin']
