@@ -6,12 +6,12 @@ libjump_openvpn_la_CPPFLAGS = -D_GNU_SOURCE -DPACKAGE_VERSION='"$(PACKAGE_VERSIO
 	-I$(srcdir)/core/include -I$(srcdir)/adapters -I$(srcdir)/adapters/openvpn $(SODIUM_CFLAGS)
 libjump_openvpn_la_SOURCES = \
 	adapters/openvpn/hold.c adapters/openvpn/hooks.c adapters/openvpn/inject.c adapters/openvpn/interpose.c \
-	adapters/openvpn/io.c adapters/openvpn/loop.c adapters/openvpn/management.c adapters/openvpn/map.c \
+	adapters/openvpn/io.c adapters/openvpn/keep.c adapters/openvpn/loop.c adapters/openvpn/management.c adapters/openvpn/map.c \
 	adapters/openvpn/map_addresses.c adapters/openvpn/map_peers.c adapters/openvpn/settings.c \
 	adapters/openvpn/setup.c adapters/openvpn/sockaddr.c adapters/openvpn/uplinks.c \
 	adapters/openvpn/ways.c \
 	adapters/openvpn/adapter.h adapters/openvpn/hold.h adapters/openvpn/hooks.h adapters/openvpn/inject.h \
-	adapters/openvpn/interpose.h adapters/openvpn/management.h adapters/openvpn/map.h \
+	adapters/openvpn/interpose.h adapters/openvpn/keep.h adapters/openvpn/management.h adapters/openvpn/map.h \
 	adapters/openvpn/map_addresses.h adapters/openvpn/map_peers.h adapters/openvpn/numbers.h \
 	adapters/openvpn/settings.h adapters/openvpn/sockaddr.h adapters/openvpn/ways.h
 endif

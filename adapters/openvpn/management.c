@@ -78,6 +78,13 @@ void jump_management_close(struct jump_management *m)
     free(m);
 }
 
+void jump_management_rest(struct jump_management *m)
+{
+    if (m->out_len > 0 || m->wanted_len > 0 || m->asked > 0)
+        disconnect(m);
+    m->lost = 0; /* their instances are gone */
+}
+
 bool jump_management_connect(struct jump_management *m, struct jump_problem *problem)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

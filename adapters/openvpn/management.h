@@ -22,6 +22,12 @@ struct jump_management;
 struct jump_management *jump_management_open(const char *path, size_t room);
 void jump_management_close(struct jump_management *management);
 
+/**
+ * Nobody serves it for a while (SIGHUP), and its instances are gone: forget what was asked. A connection that stands in
+ * the middle of a question or an answer is closed instead, for the rest would be taken for another's.
+ */
+void jump_management_rest(struct jump_management *management);
+
 /** Connect if not connected. @return false with *problem: nobody listens */
 bool jump_management_connect(struct jump_management *management, struct jump_problem *problem);
 

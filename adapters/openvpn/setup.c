@@ -3,7 +3,8 @@
  * Open and close. Everything that needs privilege or the file system is opened here, before OpenVPN becomes a daemon,
  * changes its root and drops its privileges; what follows uses descriptors. All memory is sized here. Whatever is
  * missing ends in one line that names it, and OpenVPN does not start: never half of a plugin.
- * SIGHUP closes and opens again, as another start. Read next: hooks.c, inject.c.
+ * SIGHUP closes and opens again, as another start; what a process that has dropped its privileges could not open again
+ * is kept (keep.c). Read next: hooks.c, inject.c.
  */
 #include <errno.h>
 #include <pwd.h>
@@ -15,6 +16,7 @@
 
 #include "adapter.h"
 #include "hooks.h"
+#include "keep.h"
 #include "store/memory.h"
 #include "system/clock.h"
 #include "system/policy_file.h"
@@ -44,6 +46,8 @@ static bool open_policy(struct jump_ovpn *o, struct jump_problem *problem)
 
 static bool open_files(struct jump_ovpn *o, uint64_t *boot, struct jump_problem *problem)
 {
+    if (jump_keep_take(o))
+        return o->arguments.role != JUMP_SERVER || jump_state_boot_next(o->state, boot, problem);
     o->state = jump_state_open(problem, o->arguments.state_dir, o->arguments.name);
     if (o->state == NULL)
         return false;
@@ -136,14 +140,17 @@ static bool open_sockets(struct jump_ovpn *o, struct jump_problem *problem)
     host.peer_name = jump_ovpn_peer_name;
     host.counters = jump_ovpn_count;
     host.context = o;
-    o->control = jump_control_open(problem, path, &host);
+    if (o->control != NULL)
+        jump_control_resume(o->control, &host);
+    else
+        o->control = jump_control_open(problem, path, &host);
     if (o->control == NULL)
         return false;
     if (o->arguments.role == JUMP_CLIENT) {
         o->netlink = jump_netlink_open(problem);
         return o->netlink != NULL;
     }
-    if (!o->facts.management && jump_inject_management_path(path, sizeof path, &o->arguments)) {
+    if (o->management == NULL && !o->facts.management && jump_inject_management_path(path, sizeof path, &o->arguments)) {
         o->management = jump_management_open(path, o->numbers);
         if (o->management == NULL) {
             jump_problem_set(problem, "not enough memory");
@@ -222,6 +229,7 @@ int jump_ovpn_open(const struct openvpn_plugin_args_open_in *in, struct openvpn_
         in->callbacks->plugin_log(PLOG_ERR, "jumping", "%s", "a second plugin line: one process has one instance");
         return OPENVPN_PLUGIN_FUNC_ERROR;
     }
+    jump_keep_begin();
     o = calloc(1, sizeof *o);
     if (o != NULL) {
         o->plugin_log = in->callbacks->plugin_log;
@@ -230,7 +238,8 @@ int jump_ovpn_open(const struct openvpn_plugin_args_open_in *in, struct openvpn_
         o->restart_at = JUMP_NEVER;
     }
     if (o == NULL || !open_all(o, in, out, &problem)) {
-        in->callbacks->plugin_log(PLOG_ERR, "jumping", "%s", problem.text);
+        in->callbacks->plugin_log(PLOG_ERR, "jumping", "%s%s", problem.text,
+                                  jump_keep_dropped() ? " (after SIGHUP, without the privileges of the start: restart OpenVPN instead)" : "");
         if (o != NULL)
             jump_ovpn_close(o);
         return OPENVPN_PLUGIN_FUNC_ERROR;
@@ -261,6 +270,8 @@ void jump_ovpn_close(struct jump_ovpn *o)
         jump_ovpn_instance = NULL;
     jump_uplinks_end(o);
     jump_netlink_close(o->netlink);
+    if (jump_keep_dropped())
+        jump_keep_put(o, jump_clock_now());
     jump_management_close(o->management);
     jump_control_close(o->control);
     if (o->engine != NULL)

@@ -431,6 +431,20 @@ struct jump_control *jump_control_open(struct jump_problem *problem, const char 
     return NULL;
 }
 
+void jump_control_rest(struct jump_control *control)
+{
+    for (size_t i = 0; i < JUMP_CONTROL_CLIENTS; i++)
+        if (control->clients[i].fd >= 0)
+            client_drop(&control->clients[i]);
+    memset(&control->host, 0, sizeof control->host);
+    control->paused_until = 0;
+}
+
+void jump_control_resume(struct jump_control *control, const struct jump_control_host *host)
+{
+    control->host = *host;
+}
+
 size_t jump_control_fds(const struct jump_control *control, struct pollfd *out, size_t out_cap)
 {
     size_t count = 0;

@@ -56,6 +56,13 @@ struct jump_control_host {
 struct jump_control *jump_control_open(struct jump_problem *problem, const char *path,
                                        const struct jump_control_host *host);
 
+/**
+ * The host goes away for a while and comes back: drop the clients and forget it. Until jump_control_resume only
+ * jump_control_close may be called; who connects meanwhile waits.
+ */
+void jump_control_rest(struct jump_control *control);
+void jump_control_resume(struct jump_control *control, const struct jump_control_host *host);
+
 /** What to wait for. @return how many were written to `out` */
 size_t jump_control_fds(const struct jump_control *control, struct pollfd *out, size_t out_cap);
 

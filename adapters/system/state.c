@@ -30,6 +30,8 @@ struct jump_state_folder {
     char path[LABEL_BYTES - FILE_NAME_BYTES];
     char name[NAME_BYTES];
     int folder_fd, lock_fd, head_fd;
+    int boot_fd; /* of the boot counter, once it was given; -1 */
+    uint64_t boot;
     uint8_t instance_key[JUMP_SECRET_BYTES];
     uint8_t audit_key[JUMP_CHAIN_KEY_BYTES];
     struct jump_audit_head head;
@@ -200,7 +202,7 @@ struct jump_state_folder *jump_state_open(struct jump_problem *problem, const ch
         return NULL;
     }
     memset(state, 0, sizeof *state);
-    state->folder_fd = state->lock_fd = state->head_fd = -1;
+    state->folder_fd = state->lock_fd = state->head_fd = state->boot_fd = -1;
     (void)snprintf(state->path, sizeof state->path, "%s", path);
     (void)snprintf(state->name, sizeof state->name, "%s", name);
     key = place_of(path, name, "key");
@@ -218,6 +220,8 @@ void jump_state_close(struct jump_state_folder *state)
 {
     if (state == NULL)
         return;
+    if (state->boot_fd >= 0)
+        (void)close(state->boot_fd);
     if (state->head_fd >= 0)
         (void)close(state->head_fd);
     if (state->lock_fd >= 0)
@@ -237,38 +241,66 @@ const uint8_t *jump_state_audit_key(const struct jump_state_folder *state)
     return state->audit_key;
 }
 
+/*
+ * A second start in the same process (SIGHUP). The folder may be closed to it by now, so the open file is written in
+ * place: the number only grows, so it covers the whole of the one before it.
+ */
+static bool boot_again(struct jump_state_folder *state, const char *text, size_t len)
+{
+    return jump_file_write_quiet(state->boot_fd, text, len, 0) == (ssize_t)len && fsync(state->boot_fd) == 0;
+}
+
+/* As far as this process counted before; else the file's number, 0 if there is none. False: *problem. */
+static bool boot_last(uint64_t *last, const struct jump_state_folder *state, const struct place *place,
+                      struct jump_problem *problem)
+{
+    char text[24] = "";
+    char *end;
+    ssize_t got;
+
+    *last = state->boot;
+    if (state->boot_fd >= 0)
+        return true;
+    got = jump_file_read((uint8_t *)text, sizeof text - 1, problem, state->folder_fd, place->name, place->label);
+    if (got < 0)
+        return errno == ENOENT;
+    errno = 0;
+    *last = strtoull(text, &end, 10);
+    /* A guess could be a number that was given before: RESETs of an older boot would be believed. */
+    if (text[0] < '0' || text[0] > '9' || errno != 0 || strcmp(end, "\n") != 0) {
+        jump_problem_set(problem,
+                         "%s is damaged: it must hold the number of starts (put in one above all former ones)",
+                         place->label);
+        return false;
+    }
+    return true;
+}
+
 bool jump_state_boot_next(struct jump_state_folder *state, uint64_t *boot, struct jump_problem *problem)
 {
     struct place place = place_of(state->path, state->name, "boot");
-    char text[24] = "";
-    char *end;
-    uint64_t last = 0;
+    char text[24];
+    uint64_t last;
     int len;
-    ssize_t got =
-        jump_file_read((uint8_t *)text, sizeof text - 1, problem, state->folder_fd, place.name, place.label);
 
     *boot = 0;
-    if (got < 0 && errno != ENOENT)
+    if (!boot_last(&last, state, &place, problem))
         return false;
-    if (got >= 0) {
-        errno = 0;
-        last = strtoull(text, &end, 10);
-        /* A guess could be a number that was given before: RESETs of an older boot would be believed. */
-        if (text[0] < '0' || text[0] > '9' || errno != 0 || strcmp(end, "\n") != 0) {
-            jump_problem_set(problem,
-                             "%s is damaged: it must hold the number of starts (put in one above all former ones)",
-                             place.label);
-            return false;
-        }
-        if (last >= UINT32_MAX) {
-            jump_problem_set(problem, "%s has counted %" PRIu64 " starts, the most there can be: remove it and %s/%s.key",
-                             place.label, last, state->path, state->name);
-            return false;
-        }
+    if (last >= UINT32_MAX) {
+        jump_problem_set(problem, "%s has counted %" PRIu64 " starts, the most there can be: remove it and %s/%s.key",
+                         place.label, last, state->path, state->name);
+        return false;
     }
     len = snprintf(text, sizeof text, "%" PRIu64 "\n", last + 1);
-    if (!jump_file_replace(problem, state->folder_fd, place.name, place.label, (const uint8_t *)text, (size_t)len))
+    if (state->boot_fd < 0) {
+        if (!jump_file_replace(problem, state->folder_fd, place.name, place.label, (const uint8_t *)text, (size_t)len))
+            return false;
+        state->boot_fd = openat(state->folder_fd, place.name, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    } else if (!boot_again(state, text, (size_t)len)) {
+        jump_problem_set(problem, "cannot write %s: %s", place.label, strerror(errno));
         return false;
+    }
+    state->boot = last + 1;
     *boot = last + 1;
     return true;
 }

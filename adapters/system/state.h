@@ -44,6 +44,7 @@ const uint8_t *jump_state_instance_key(const struct jump_state_folder *state);
 
 /**
  * Count one start. The new value is on the disk (fsync) before this returns, so no value is ever given twice.
+ * Works again and again on one open folder, after a drop of privileges too.
  *
  * @param boot 1 at the first start; below 2^32 (the engine's bound)
  * @return false with *problem: not durable or exhausted; *boot is 0

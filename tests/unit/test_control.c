@@ -445,6 +445,35 @@ static void test_control_the_ninth_client_waits_and_is_served_later(void)
     end();
 }
 
+static void test_control_over_a_rest_the_socket_stays_and_who_came_meanwhile_is_served(void)
+{
+    struct jump_control_host host = {.name = "office", .version = "0.2.0", .role = JUMP_SERVER, .terminate = terminate,
+                                     .peer_name = peer_name, .context = &session_count};
+    struct pollfd gone = {.events = POLLIN};
+    struct json_object *answer;
+    int before, meanwhile;
+
+    begin();
+    before = dial();
+    turn();
+    jump_control_rest(control);
+    gone.fd = before;
+    CU_ASSERT_EQUAL(poll(&gone, 1, 0), 1);
+    CU_ASSERT_TRUE((gone.revents & POLLHUP) != 0);
+    meanwhile = dial();
+    CU_ASSERT_TRUE(meanwhile >= 0);
+    CU_ASSERT_EQUAL(send(meanwhile, "{\"command\":\"version\"}\n", 22, MSG_NOSIGNAL), 22);
+    jump_control_resume(control, &host);
+    turn();
+    answer = hear(meanwhile);
+    CU_ASSERT_TRUE(is_ok(answer));
+    CU_ASSERT_STRING_EQUAL(json_object_get_string(field(answer, "version")), "0.2.0");
+    (void)json_object_put(answer);
+    (void)close(before);
+    (void)close(meanwhile);
+    end();
+}
+
 static void test_control_without_descriptors_it_pauses_and_does_not_spin(void)
 {
     struct pollfd fds[JUMP_CONTROL_FDS];
@@ -653,6 +682,7 @@ static void test_control_a_path_that_is_too_long_is_said(void)
     X(test_control_a_client_that_does_not_read_is_dropped_and_costs_no_wait)        \
     X(test_control_a_client_that_is_gone_before_its_answer_raises_no_signal)        \
     X(test_control_the_ninth_client_waits_and_is_served_later)                      \
+    X(test_control_over_a_rest_the_socket_stays_and_who_came_meanwhile_is_served)   \
     X(test_control_without_descriptors_it_pauses_and_does_not_spin)                 \
     X(test_control_a_socket_that_nobody_answers_on_is_replaced)                     \
     X(test_control_a_live_socket_is_left_to_its_owner)                              \

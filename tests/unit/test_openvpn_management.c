@@ -190,6 +190,31 @@ static void test_openvpn_management_an_instance_that_went_by_itself_is_forgotten
     end();
 }
 
+static void test_openvpn_management_over_a_rest_a_quiet_connection_stays(void)
+{
+    struct jump_path path = path_of(1);
+    short events;
+
+    begin(PEERS);
+    jump_management_rest(client);
+    CU_ASSERT_TRUE(jump_management_fd(client, &events) >= 0);
+    CU_ASSERT_TRUE(jump_management_kill(client, &path, 1, false));
+    end();
+}
+
+static void test_openvpn_management_over_a_rest_a_half_heard_answer_is_nobodys(void)
+{
+    struct jump_path path = path_of(1);
+    short events;
+
+    begin(PEERS);
+    CU_ASSERT_TRUE(jump_management_kill(client, &path, 1, true)); /* status 3 is on its way */
+    jump_management_rest(client);
+    CU_ASSERT_TRUE(jump_management_fd(client, &events) < 0);
+    CU_ASSERT_FALSE(jump_management_kill(client, &path, 1, true));
+    end();
+}
+
 static void test_openvpn_management_what_is_lost_is_counted_and_a_full_queue_says_so(void)
 {
     begin(3);
@@ -219,6 +244,8 @@ static void test_openvpn_management_what_is_lost_is_counted_and_a_full_queue_say
     X(test_openvpn_management_two_thousand_ends_at_once_on_an_ipv6_socket)                     \
     X(test_openvpn_management_who_is_not_in_the_list_is_gone_and_nobody_else_is_ended)         \
     X(test_openvpn_management_an_instance_that_went_by_itself_is_forgotten)                    \
+    X(test_openvpn_management_over_a_rest_a_quiet_connection_stays)                            \
+    X(test_openvpn_management_over_a_rest_a_half_heard_answer_is_nobodys)                      \
     X(test_openvpn_management_what_is_lost_is_counted_and_a_full_queue_says_so)
 
 RUN_TESTS("openvpn_management", TESTS)

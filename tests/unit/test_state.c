@@ -98,6 +98,57 @@ static void test_state_every_start_counts_one_more(void)
     scratch_close(&scratch);
 }
 
+static void test_state_a_second_start_in_one_process_counts_without_the_folder(void)
+{
+    struct jump_state_folder *state;
+    char moved[256];
+    uint64_t boot;
+    size_t len;
+    char *after;
+
+    scratch_open(&scratch);
+    CU_ASSERT_EQUAL(mkdir(scratch_path(&scratch, "state"), 0700), 0);
+    scratch_text(scratch_path(&scratch, "state/a.boot"), "8\n");
+    state = open_state("a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    CU_ASSERT_TRUE(jump_state_boot_next(state, &boot, &problem));
+    CU_ASSERT_EQUAL(boot, 9);
+    (void)snprintf(moved, sizeof moved, "%s", scratch_path(&scratch, "away"));
+    CU_ASSERT_EQUAL(link(scratch_path(&scratch, "state/a.boot"), moved), 0);
+    CU_ASSERT_EQUAL(unlink(scratch_path(&scratch, "state/a.boot")), 0); /* as unreachable as for a dropped user */
+    CU_ASSERT_TRUE(jump_state_boot_next(state, &boot, &problem));
+    CU_ASSERT_EQUAL(boot, 10);
+    after = scratch_read(moved, &len);
+    CU_ASSERT_TRUE(after != NULL && strcmp(after, "10\n") == 0);
+    free(after);
+    jump_state_close(state);
+    scratch_close(&scratch);
+}
+
+static void test_state_a_second_count_that_cannot_be_written_is_not_given(void)
+{
+    struct rlimit before, none;
+    struct jump_state_folder *state;
+    uint64_t boot;
+
+    scratch_open(&scratch);
+    state = open_state("a");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(state);
+    CU_ASSERT_TRUE(jump_state_boot_next(state, &boot, &problem));
+    getrlimit(RLIMIT_FSIZE, &before);
+    none = before;
+    none.rlim_cur = 0;
+    setrlimit(RLIMIT_FSIZE, &none);
+    CU_ASSERT_FALSE(jump_state_boot_next(state, &boot, &problem));
+    setrlimit(RLIMIT_FSIZE, &before);
+    CU_ASSERT_EQUAL(boot, 0);
+    CU_ASSERT_TRUE(says("a.boot"));
+    CU_ASSERT_TRUE(jump_state_boot_next(state, &boot, &problem));
+    CU_ASSERT_EQUAL(boot, 2);
+    jump_state_close(state);
+    scratch_close(&scratch);
+}
+
 static void test_state_a_count_that_cannot_be_made_durable_is_not_given(void)
 {
     struct rlimit before, none;
@@ -380,6 +431,8 @@ static void test_clock_never_goes_back_and_stands_beside_the_systems(void)
     X(test_state_a_new_folder_and_its_files_are_for_their_owner_alone)          \
     X(test_state_keys_are_made_once_and_differ_between_instances)               \
     X(test_state_every_start_counts_one_more)                                   \
+    X(test_state_a_second_start_in_one_process_counts_without_the_folder)       \
+    X(test_state_a_second_count_that_cannot_be_written_is_not_given)            \
     X(test_state_a_count_that_cannot_be_made_durable_is_not_given)              \
     X(test_state_a_damaged_count_is_refused_and_left_as_it_is)                  \
     X(test_state_a_damaged_key_is_refused_by_name)                              \

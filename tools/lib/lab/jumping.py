@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 
-from .run import Fault, command
+from .run import Fault
 
 _PLUGIN = 'usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-jumping.so'
 # OpenVPN refuses longer option lines.
@@ -109,9 +109,11 @@ class End:
             raise Fault(f'jumpctl sessions --json: {error}: {done.stdout[:200]!r}') from None
         return [session for instance in answer['instances'] for session in instance['sessions']]
 
-    def terminate(self, session_id):
-        """End one session, as an operator would."""
-        command(self._stage.jumpctl, 'terminate', session_id, '--socket', f'{self._run_dir}/{self.name}.sock')
+    def verify(self):
+        """jumpctl audit verify on the log as it is: (exit status, what it said)."""
+        done = subprocess.run([self._stage.jumpctl, 'audit', 'verify', '--state', self.state, '--name', self.name,
+                               self.audit], capture_output=True, text=True, check=False)
+        return done.returncode, (done.stdout + done.stderr).strip()
 
     def events(self, since_ns=0):
         """The audit log's records from this instant on; a line still being written is left out."""

@@ -32,9 +32,10 @@ def plugin_lines(log):
 class Daemon:
     """One OpenVPN, startable more than once: all its lives write one log."""
 
-    def __init__(self, run, name, namespace, folder, lines, end=None, detached=False):
-        """detached: with `daemon`, as an unprivileged user, as a service would run it."""
+    def __init__(self, run, name, namespace, folder, lines, end=None, detached=False, through=()):
+        """detached: with `daemon`, as an unprivileged user, as a service would run it. through: a command that runs it."""
         self._run = run
+        self.through = list(through)
         self.name = name
         self.namespace = namespace
         self.end = end  # the plugin's, or None
@@ -55,7 +56,7 @@ class Daemon:
 
     def launch(self):
         """Start it and do not wait for it to be up."""
-        words = ['openvpn', *self.words]
+        words = [*self.through, 'openvpn', *self.words]
         if self._pid_file:
             self.process = self._run.start_daemon(words, self._log_name, self._pid_file, self.namespace)
         else:
@@ -128,13 +129,13 @@ class Pair:
 
     def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), keepalive=None, server_lines=(),
                  client_lines=(), remote=None, proto=None, detached=False, policy=None, server_settings=None,
-                 family=4, subnet_bits=24, persist=True, **network):
+                 family=4, subnet_bits=24, persist=True, through=(), **network):
         """
         stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
         keepalive: None: "10 60" on the server, as is usual; "none": nowhere; else on both ends.
         client_lines: for every client. remote: lines in the place of the one `remote`. family: see Network; with
         'both' the server listens on one socket for both, and the clients go by IPv4. policy: see Stage.attach.
-        server_settings: see Stage.attach. detached: see Daemon. subnet_bits: of the tunnel's network.
+        server_settings: see Stage.attach. detached, through: see Daemon. subnet_bits: of the tunnel's network.
         persist: whether the files have persist-tun and persist-key.
         """
         self.run = run
@@ -154,14 +155,14 @@ class Pair:
              f'server {subnet.network_address} {subnet.netmask}', 'dh none',
              *self._authority.issue('server', 'serverAuth'), *keep, *server_lines],
             stage.attach(self.folder, 'server', 'server', policy, server_settings) if stage and on_server else None,
-            detached)
+            detached, through)
         self._call = [f'proto {proto or _PROTO[4 if family == "both" else family]}']
         self._client_lines = [*both, *client_lines]
         self.clients = [
             Daemon(run, f'client{i}', place.namespace, self.folder, self.client_config(
                 f'client{i}', remote or [f'remote {SERVER6 if family == 6 else SERVER} {PORT}']),
                    stage.attach(self.folder, 'client', f'client{i}', policy) if stage and on_clients[i] else None,
-                   detached)
+                   detached, through)
             for i, place in enumerate(self.network.clients)]
 
     def client_config(self, common_name, remote):
