@@ -12,7 +12,7 @@ import re
 import socket
 import time
 
-from ..network import ROUTER, SERVER, SERVER6, netdelay_program
+from ..network import ROUTER, SERVER, SERVER6, lab_program
 from ..openvpn import PORT, TUNNEL_SERVER, Daemon, Pair
 from ..run import Fault, command, now_ns, poll_until, say, wait_until
 from ..story import expect_survived, failed, scenario
@@ -242,7 +242,7 @@ def configurations(story):
         raise Fault(f'no such configuration: {", ".join(unknown)}; there are {", ".join(CONFIGURATIONS)}')
     # Those with a long wait in them first, so that none of them is left over at the end.
     wanted.sort(key=lambda name: name not in _LONG)
-    netdelay_program()  # built once, before several ask for it
+    lab_program('netdelay')  # built once, before several ask for it
     told = {}
     with concurrent.futures.ThreadPoolExecutor(_AT_ONCE) as pool:
         futures = {name: pool.submit(_tell, story, number, name) for number, name in enumerate(wanted)}
