@@ -265,7 +265,7 @@ static const char *not_a_value(enum jump_policy_type type)
     case JUMP_POLICY_POINTS:
     case JUMP_POLICY_POWER2: break;
     }
-    return "not a decimal number";
+    return "not a whole number";
 }
 
 /* NULL: the number is one that the row allows, as far as the row alone can tell. */
@@ -336,7 +336,9 @@ void jump_policy_take(struct jump_policy_draft *draft, const char *section, cons
         return;
     }
     draft->line[found] = line;
-    const char *problem = read_value(row->type, value, &number) ? row_problem(row, number) : not_a_value(row->type);
+    const char *problem = read_value(row->type, value, &number) ? row_problem(row, number)
+                          : *value == '\0'                      ? "no value"
+                                                               : not_a_value(row->type);
     if (problem != NULL)
         refuse(draft, line, section, key, value, row, problem);
     else

@@ -138,6 +138,8 @@ static void test_audit_verify_another_key_makes_no_line_good(void)
 
     scratch_write(scratch_path(&scratch, "state/a.audit.key"), "01234567890123456789012345678901", 32);
     CU_ASSERT_EQUAL(verify(log_path()), 1);
+    CU_ASSERT_TRUE(told("was not written with the key of \"a\" in") && told("/state"));
+    CU_ASSERT_PTR_NULL(strstr(output, "changed")); /* one sentence, not one for each line */
     CU_ASSERT_EQUAL(unlink(scratch_path(&scratch, "state/a.audit.key")), 0);
     CU_ASSERT_EQUAL(verify(log_path()), 2);
     CU_ASSERT_TRUE(told("a.audit.key"));
@@ -196,6 +198,29 @@ static void test_audit_verify_replay_finds_what_the_table_does_not_have(void)
     replay_refuses(events, 1, "not 1 from BIRTH");
 }
 
+static void test_audit_verify_a_file_that_is_not_there_or_no_log_is_named_in_a_line(void)
+{
+    char arguments[1024], text[4000] = "";
+    unsigned lines = 0;
+
+    lines_free(small_log());
+    CU_ASSERT_EQUAL(verify("/nonexist"), 2);
+    CU_ASSERT_TRUE(told("/nonexist: No such file"));
+    for (unsigned i = 0; i < 200; i++)
+        strcat(text, "root:x:0:0\n");
+    scratch_text(scratch_path(&scratch, "other"), text);
+    (void)snprintf(arguments, sizeof arguments, "audit replay %s", scratch_path(&scratch, "other"));
+    CU_ASSERT_EQUAL(jumpctl(arguments), 1);
+    CU_ASSERT_TRUE(told("no audit log: none of its first 10 lines"));
+    for (const char *at = output; (at = strchr(at, '\n')) != NULL; at++)
+        lines++;
+    CU_ASSERT_TRUE(lines <= 11);
+    scratch_text(scratch_path(&scratch, "other"), "{\"a\":1}\n{\"b\":2}\n"); /* was: good, 0 transitions */
+    CU_ASSERT_EQUAL(jumpctl(arguments), 1);
+    CU_ASSERT_TRUE(told("none of its 2 lines"));
+    scratch_close(&scratch);
+}
+
 static void test_audit_verify_the_picture_is_drawn_and_is_xml(void)
 {
     char command[1200];
@@ -224,5 +249,6 @@ static void test_audit_verify_the_picture_is_drawn_and_is_xml(void)
     X(test_audit_verify_put_in_lines_are_found)                                       \
     X(test_audit_verify_another_key_makes_no_line_good)                               \
     X(test_audit_verify_replay_finds_what_the_table_does_not_have)                    \
+    X(test_audit_verify_a_file_that_is_not_there_or_no_log_is_named_in_a_line) \
     X(test_audit_verify_the_picture_is_drawn_and_is_xml)
 RUN_TESTS("audit_verify", TESTS)

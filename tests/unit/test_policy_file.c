@@ -91,14 +91,14 @@ static void test_policy_file_a_bad_value_is_found_at_its_line(void)
     CU_ASSERT_EQUAL(parse_with(7, "loss_volatile_threshold = 20%"), JUMP_ERR_POLICY);
     CU_ASSERT_TRUE(found(7, "volatility.loss_volatile_threshold", "not a decimal fraction"));
     CU_ASSERT_EQUAL(parse_with(9, "max_switches_per_min ="), JUMP_ERR_POLICY);
-    CU_ASSERT_TRUE(found(9, "switching.max_switches_per_min", "not a decimal number"));
+    CU_ASSERT_TRUE(found(9, "switching.max_switches_per_min", "no value"));
 }
 
 static void test_policy_file_every_finding_is_told_in_the_files_order(void)
 {
     CU_ASSERT_EQUAL(parse("version = 1.0\n[session]\nnonsense\nmax_lifetime_ms = x\nunknown = 3\n"), JUMP_ERR_POLICY);
     CU_ASSERT_TRUE(found(3, "", "not understood"));
-    CU_ASSERT_TRUE(found(4, "session.max_lifetime_ms", "not a decimal number"));
+    CU_ASSERT_TRUE(found(4, "session.max_lifetime_ms", "not a whole number"));
     CU_ASSERT_TRUE(found(5, "session.unknown", "unknown key"));
     CU_ASSERT_TRUE(found(0, "switching.recovery_window_ms", "missing"));
     for (unsigned i = 1; i < draft.error_count; i++)

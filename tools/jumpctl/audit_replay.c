@@ -25,6 +25,9 @@ struct replayed {
     uint64_t hole_first, hole_last; /* versions whose events were reported as dropped */
 };
 
+#define NOT_OURS 10 /* so many first lines that are none of an audit log: it is something else */
+#define MOST_SHOWN 100
+
 struct replay {
     void *sessions;
     const char *path;
@@ -42,13 +45,15 @@ static void finding(struct replay *replay, const struct audit_line *line, const 
     char text[512];
     va_list arguments;
 
-    if (++replay->findings > 100)
+    if (++replay->findings > MOST_SHOWN)
         return;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     printf("%s:%lu: session %.8s: %s%s%s\n", replay->path, line->number, audit_text(line, "session_id", "?"),
            jumpctl_colour(stdout, 'r'), jumpctl_clean(text), jumpctl_colour(stdout, 0));
+    if (replay->findings == MOST_SHOWN)
+        printf("more findings are counted, not shown\n");
 }
 
 /* What the line claims, by number. */
@@ -165,38 +170,57 @@ static void take(struct replay *replay, const struct audit_line *line)
     session->hole_first = session->hole_last = 0;
 }
 
+/* One file. @return false: it is no audit log, which was said */
+static bool take_file(struct replay *replay, struct audit_reader *reader, bool oldest, bool *failed)
+{
+    const struct audit_line *line;
+    unsigned long lines = 0, ours = 0;
+
+    while ((line = audit_read_next(reader, failed)) != NULL) {
+        if (oldest && line->number == 1)
+            replay->older_missing = line->chained && line->seq > 1;
+        lines++;
+        ours += line->chained;
+        if (ours == 0 && lines == NOT_OURS)
+            break;
+        if (line->object == NULL && line->torn)
+            printf("%s:%lu: note: a piece of a line, passed over\n", replay->path, line->number);
+        else if (line->object == NULL)
+            finding(replay, line, "not one JSON object on one line");
+        else
+            take(replay, line);
+    }
+    if (ours > 0 || lines == 0 || *failed)
+        return true;
+    printf("%s: no audit log: none of its %s%lu lines is a line of one\n", replay->path, lines == NOT_OURS ? "first " : "",
+           lines);
+    return false;
+}
+
 int jumpctl_audit_replay(int argc, char **argv)
 {
     static const struct option options[] = {{0}};
     struct replay replay = {0};
-    bool failed = false;
+    bool failed = false, ours = true;
 
     if (getopt_long(argc, argv, "", options, NULL) != -1)
         return jumpctl_usage("audit replay", "it has no options");
     if (optind == argc)
         return jumpctl_usage("audit replay", "give the audit file (rotated ones: the oldest first)");
-    for (int i = optind; i < argc && !failed; i++) {
+    for (int i = optind; i < argc && !failed && ours; i++) {
         struct audit_reader reader;
-        const struct audit_line *line;
 
         if (!audit_read_open(&reader, argv[i]))
             return JUMPCTL_USAGE;
         replay.path = argv[i];
-        while ((line = audit_read_next(&reader, &failed)) != NULL) {
-            if (i == optind && line->number == 1)
-                replay.older_missing = line->chained && line->seq > 1;
-            if (line->object == NULL && line->torn)
-                printf("%s:%lu: note: a piece of a line, passed over\n", replay.path, line->number);
-            else if (line->object == NULL)
-                finding(&replay, line, "not one JSON object on one line");
-            else
-                take(&replay, line);
-        }
+        ours = take_file(&replay, &reader, i == optind, &failed);
         audit_read_close(&reader);
     }
     tdestroy(replay.sessions, free);
     if (failed)
         return JUMPCTL_USAGE;
+    if (!ours)
+        return JUMPCTL_FOUND;
     if (replay.resumed > 0)
         printf("note: %" PRIu64 " time%s a session goes on after lines that are in an older file or were reported as dropped\n",
                replay.resumed, replay.resumed == 1 ? "" : "s");

@@ -4,6 +4,7 @@
  * changes nothing and needs no lock, so that it may run beside the writer; it refuses to guess what a missing
  * line held. Read next: docs/audit.md (what it can find, what it cannot), adapters/system/audit_file.c (the writer).
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -32,6 +33,7 @@ struct walk {
     uint64_t lines, first_seq, last_seq, dropped, last_at_head;
     uint8_t last_link[JUMP_CHAIN_BYTES];
     bool begun, head_met, tail_broken;
+    uint64_t fits, misfits; /* neighbours by number whose link is, or is not, what this key gives */
     unsigned findings, notes;
     bool writer_at_work; /* the head never stood still while the files were read */
     FILE *report;        /* in memory: a walk that has to be repeated says nothing */
@@ -122,6 +124,8 @@ static void take_line(struct walk *walk, const struct audit_line *line, bool fir
         walk->number = line->number;
         return;
     }
+    if (walk->begun && line->seq == walk->last_seq + 1)
+        *(sodium_memcmp(line->prev, walk->last_link, sizeof link) == 0 ? &walk->fits : &walk->misfits) += 1;
     if (!walk->begun)
         take_first(walk, line, begins);
     else if (sodium_memcmp(line->prev, walk->last_link, sizeof link) != 0) {
@@ -170,6 +174,12 @@ static void take_end(struct walk *walk)
     else if (walk->last_seq > walk->head.seq + 1 && !walk->writer_at_work)
         say(walk, true, 0, "the head (seq %" PRIu64 ") is more than one line behind seq %" PRIu64 ": it was put back from a copy, "
             "or could not be written", walk->head.seq, walk->last_seq);
+}
+
+/* Not one line fits, not even the last one the head: it is not this key's log, rather than one with every line changed. */
+static bool is_anothers(const struct walk *walk)
+{
+    return walk->fits == 0 && walk->misfits > 0 && !walk->head_met;
 }
 
 /* @return false: a file could not be read (reported) */
@@ -242,8 +252,16 @@ static bool secrets_read(struct walk *walk, const struct source *source)
     return true;
 }
 
-static int verdict(const struct walk *walk)
+static int verdict(const struct walk *walk, const struct source *source)
 {
+    if (is_anothers(walk)) {
+        printf("%s: %sthis log was not written with the key %s%s%s%s: not one of its %" PRIu64 " lines fits (another instance's "
+               "log? --name and --state, or --key, say whose it is)\n", walk->path, jumpctl_colour(stdout, 'r'),
+               source->key_path != NULL ? "" : "of \"", source->key_path != NULL ? source->key_path : source->name,
+               source->key_path != NULL ? "" : "\" in ", source->key_path != NULL ? "" : source->state_dir, walk->lines);
+        fputs(jumpctl_colour(stdout, 0), stdout);
+        return JUMPCTL_FOUND;
+    }
     if (walk->dropped > 0)
         printf("note: %" PRIu64 " events were never written (the disk was full, the reader slow, or the process ended): see "
                "the EventsDropped lines\n", walk->dropped);
@@ -289,7 +307,7 @@ static bool walk_steady(struct walk *walk, const struct source *source, char **p
             (void)nanosleep(&pause, NULL);
         }
     }
-    if (good && report != NULL)
+    if (good && report != NULL && !is_anothers(walk))
         fputs(report, stdout);
     free(report);
     sodium_memzero(&after, sizeof after);
@@ -320,12 +338,15 @@ int jumpctl_audit_verify(int argc, char **argv)
         return jumpctl_usage("audit verify", "give the audit file (rotated ones: the oldest first)");
     if (sodium_init() < 0)
         return jumpctl_error("libsodium did not start");
+    for (int i = optind; i < argc; i++) /* before the key, whose place is guessed from a file's name */
+        if (access(argv[i], R_OK) != 0)
+            return jumpctl_error("cannot read %s: %s", argv[i], strerror(errno));
     if (source.name == NULL) {
         name_guess(source.guessed, sizeof source.guessed, argv[argc - 1]);
         source.name = source.guessed;
     }
     if (walk_steady(&walk, &source, argv + optind, argc - optind))
-        result = verdict(&walk);
+        result = verdict(&walk, &source);
     sodium_memzero(&walk, sizeof walk);
     return result;
 }
