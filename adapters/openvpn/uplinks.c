@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A client's own networks. Each interface with a route to an address of the server is a transport of the core (ways.h);
- * OpenVPN's socket is the one that the kernel's routing takes, every other has a socket of its own, bound to its
- * interface, through which candidates are probed and recoveries tried. When the core binds such a one, it is put in the
- * place of OpenVPN's socket (dup3): a fresh socket, since an interface may be chosen without privilege on a fresh one
- * only, and the binding to the interface makes stale bypass routes irrelevant. Its family and the server's address may
- * be others than OpenVPN's; io.c then translates. One thread: nobody waits on the old socket meanwhile.
- * It knows addresses and interfaces; whether a path is alive is the core's business. Read next: system/netlink.h.
+ * OpenVPN's socket is the one that the kernel's routing takes when the session begins, every other has a socket of its
+ * own, bound to its interface, through which candidates are probed and recoveries tried. When the core binds such a one,
+ * it is put in the place of OpenVPN's socket (dup3): a fresh socket, since an interface may be chosen without privilege
+ * on a fresh one only, and the binding to the interface makes stale bypass routes irrelevant. Its family and the
+ * server's address may be others than OpenVPN's; io.c then translates. One thread: nobody waits on the old socket
+ * meanwhile. It knows addresses and interfaces; whether a path is alive is the core's business.
+ * Read next: system/netlink.h.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -288,14 +289,38 @@ ssize_t jump_uplinks_send(struct jump_ovpn *o, const struct jump_path *to, const
                           address_len);
 }
 
+/* OpenVPN's own socket stays where routing took it: an interface with a better metric that comes, or one that comes and
+ * goes, would move a path that works, lose what is on its way, and spend the policy's switches. Where the kernel does not
+ * let an unprivileged process do it (before 5.7), or the device is none that `look` would find again, routing goes on
+ * moving it. */
+static void stay_on_device(struct jump_ovpn *o, struct jump_uplink *uplink)
+{
+    struct jump_netlink_uplink seen[JUMP_MAX_CANDIDATES];
+    size_t seen_len = jump_netlink_uplinks(o->netlink, seen, JUMP_MAX_CANDIDATES, &o->link_server), i = 0;
+
+    while (i < seen_len && seen[i].ifindex != uplink->ifindex)
+        i++;
+    if (i == seen_len
+        || setsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, seen[i].name, (socklen_t)strlen(seen[i].name)) != 0)
+        return;
+    memcpy(uplink->name, seen[i].name, sizeof uplink->name);
+    o->link_device = uplink->ifindex;
+    o->link_socket = jump_uplinks_socket(o);
+}
+
 void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
 {
     struct jump_uplink *uplink = by_id(o, transport), *former = by_id(o, jump_uplinks_current(o));
 
-    if (uplink == NULL || uplink->via_link || o->link_fd < 0)
+    if (uplink == NULL || o->link_fd < 0)
         return;
     if (o->session_socket == 0 || jump_uplinks_socket(o) != o->session_socket)
         return; /* OpenVPN has closed it: the number may be anything's by now */
+    if (uplink->via_link) {
+        if (o->link_device == 0)
+            stay_on_device(o, uplink);
+        return;
+    }
     if (uplink->fd < 0)
         uplink->fd = open_socket(o, uplink);
     if (uplink->fd >= 0) /* not before: nobody but OpenVPN empties a queue of errors, and poll would find it for ever */

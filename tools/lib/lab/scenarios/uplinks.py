@@ -43,19 +43,19 @@ def _come_back(pair, way, uplink):
 
 
 def _switches(end, since):
-    return sum(event['event_type'] == 'TransportSwitch' for event in end.events(since))
+    return sum(event['event_type'] == 'TransportSwitch' for event in end.events(since)) if end else 0
 
 
 def _terminated(pair, since):
-    return any(event['event_type'] == 'SessionTerminated' for daemon in (pair.server, *pair.clients)
+    return any(event['event_type'] == 'SessionTerminated' for daemon in (pair.server, *pair.clients) if daemon.end
                for event in daemon.end.events(since))
 
 
-def _gather(told, facts=None):
+def _gather(told, facts=()):
     """Results of several parts, by name, as one result."""
     return {'figures': {f'{name}_{key}': value for name, part in told.items()
                         for key, value in part['figures'].items()},
-            'facts': {name: part['facts'] for name, part in told.items()} | (facts or {}), 'clients': told}
+            'facts': {name: part['facts'] for name, part in told.items()} | dict(facts), 'clients': told}
 
 
 def _each(result, expect):
@@ -100,7 +100,7 @@ def uplink(story):
         told[way]['facts']['still_a_way'] = bool(pair.network.route_to_server(pair.network.clients[0], gone)) and \
             way == 'gateway'
         _come_back(pair, way, gone)
-    return _gather(told, {'switches': _switches(pair.server.end, since)} if pair.server.end else None)
+    return _gather(told, {'switches': _switches(pair.server.end, since)})
 
 
 def _expect_idle(result):
@@ -141,7 +141,7 @@ def _expect_calm(part):
 
 
 @scenario('uplink-returns', 'the first uplink is back, or a better third appears: no flapping for --hole seconds',
-          lambda result: _each(result, _expect_calm))
+          lambda result: _each(result, _expect_calm), variants=((), ('--plain',)))
 def uplink_returns(story):
     pairs = {name: _pair(story, name[0]) for name in ('down', 'silence', 'third')}
     streams = {name: Streams(pair) for name, pair in pairs.items()}
@@ -176,7 +176,7 @@ def _expect_bounded(part):
 
 
 @scenario('uplink-flaps', f'{_FLAPS} times in {_FLAPS * _FLAP_S} s an uplink goes down and comes back: the first one, '
-          'or the one in use', lambda result: _each(result, _expect_bounded))
+          'or the one in use', lambda result: _each(result, _expect_bounded), variants=(('--plain',),))
 def uplink_flaps(story):
     pairs = {name: _pair(story, name[0]) for name in ('first', 'used')}
     streams = {name: Streams(pair) for name, pair in pairs.items()}
@@ -194,8 +194,11 @@ def uplink_flaps(story):
         time.sleep(max(0, _FLAP_S - (now_ns() - cut_at) / 1e9))
     told = {name: watches[name].result(since, since, streams[name]) for name in pairs}
     for name, pair in pairs.items():
+        # The first one is out of use after its first outage: what it does then is no reason to switch. One more may
+        # happen to a busy machine.
+        allowed = 2 if name == 'first' or not story.stage else int(story.stage.policy_value('max_switches_per_min'))
         told[name]['facts'] |= {'switches': _switches(pair.server.end, since), 'terminated': _terminated(pair, since),
-                                'allowed': int(story.stage.policy_value('max_switches_per_min'))}
+                                'allowed': allowed}
     return _gather(told)
 
 
