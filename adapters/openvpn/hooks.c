@@ -20,7 +20,6 @@
 #include "system/clock.h"
 #include "system/path.h"
 
-#define SAME_MOMENT JUMP_MS(100) /* one call follows the other, but scripts may run between them */
 #define TAKEOVERS_FOR JUMP_MS(300000) /* so long is one remembered: clients that fight wait up to 64 s each */
 #define TAKEOVERS_ALARM 3
 
@@ -234,7 +233,8 @@ static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *
     struct jump_ovpn_takeover *takeovers;
     struct jump_event event;
 
-    if (o->closed_at == 0 || now - o->closed_at > SAME_MOMENT || strcmp(o->closed_name, client->common_name) != 0)
+    /* One call follows the other: whatever a client-disconnect script takes, OpenVPN has not waited in between. */
+    if (o->closed_at == 0 || o->closed_at < o->looked_at || strcmp(o->closed_name, client->common_name) != 0)
         return;
     takeovers = takeovers_of(o, client->common_name, now);
     takeovers->last_at = now;

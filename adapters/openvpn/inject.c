@@ -249,6 +249,9 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
              facts->hand_window);
     if (facts->hand_window >= 0 && facts->hand_window < window)
         tell(note, context, "hand-window %ld is overridden by %ld: a rekey must outlive a hole", facts->hand_window, window);
+    if (facts->tran_window >= 0 && facts->tran_window < (long)(policy->transport_lost_ttl_ms / 1000))
+        tell(note, context, "tran-window %ld is yours and stays: where a rekey falls into a longer hole, what is held under the old key is lost",
+             facts->tran_window);
     if (policy->transport_lost_ttl_ms / 1000 >= 510)
         tell(note, context, "a rekey that begins in a hole of more than 510 s fails: OpenVPN repeats it up to then");
 

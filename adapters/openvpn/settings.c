@@ -235,6 +235,8 @@ static void take_line(struct jump_settings_facts *facts, const struct line *line
         facts->block_connect_timeout = facts->block_connect_timeout || in_block;
     } else if (is(line, "max-clients", 2))
         take_number(&facts->max_clients, line->words[1]);
+    else if (is(line, "tran-window", 2))
+        take_number(&facts->tran_window, line->words[1]);
     else if (is(line, "ping-exit", 2))
         take_number(&facts->ping_exit, line->words[1]);
     else if (is(line, "client", 1) || is(line, "pull", 1) || is(line, "push-peer-info", 1))
@@ -420,7 +422,8 @@ static void include(struct jump_settings_facts *facts, const char *path, unsigne
 void jump_settings_facts_begin(struct jump_settings_facts *facts)
 {
     memset(facts, 0, sizeof *facts);
-    facts->hand_window = facts->reneg_sec = facts->connect_timeout = facts->max_clients = facts->ping_exit = -1;
+    facts->hand_window = facts->reneg_sec = facts->connect_timeout = facts->max_clients = facts->ping_exit
+        = facts->tran_window = -1;
 }
 
 void jump_settings_facts_take_file(struct jump_settings_facts *facts, const char *text, size_t text_len)

@@ -60,7 +60,7 @@ struct jump_settings_facts {
     char exporter[JUMP_SETTINGS_TEXT_BYTES]; /* keying-material-exporter's label */
     char iv_sso[JUMP_SETTINGS_TEXT_BYTES];   /* setenv IV_SSO */
     char dev[16];                          /* "tun0": the interface, where it is named */
-    long hand_window, reneg_sec, connect_timeout, max_clients, ping_exit;
+    long hand_window, reneg_sec, connect_timeout, max_clients, ping_exit, tran_window;
     unsigned plugin_lines;                 /* how often this plugin stands there */
 };
 

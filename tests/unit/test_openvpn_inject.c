@@ -219,10 +219,12 @@ static void test_openvpn_inject_a_clients_options_that_change_their_meaning_are_
                  {"pull-filter reject \"ping-restart 0\"\n", "pull-filter"},
                  {"bind-dev eth0\n", "bind-dev"},
                  {"local 192.0.2.7\n", "local"},
+                 {"tran-window 60\n", "tran-window 60"},
                  {"reneg-sec 0\nauth-user-pass\n", "auth-gen-token"}};
     static const char *const harmless[] = {
         "ping-exit 0\n", "remap-usr1 SIGHUP\n", "pull-filter ignore route\n", "pull-filter ignore \"ping-restart 10\"\n",
-        "pull-filter accept ping-restart\npull-filter ignore ping\n", "bind\nnobind\n", "auth-user-pass\n"};
+        "pull-filter accept ping-restart\npull-filter ignore ping\n", "bind\nnobind\n", "auth-user-pass\n",
+        "tran-window 3600\n"};
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         begin(JUMP_CLIENT, cases[i].config);

@@ -376,6 +376,10 @@ _add('scripts', server=('script-security 2', *(f'{name} {{folder}}/note' for nam
      stopped=lambda pair: failed((poll_until(lambda: _has_file(f'{pair.folder}/notes', 'client-connect ', 'client-disconnect ',
                                                               'learn-address add', 'route-up '), 5),
                                   'every script was called')))
+_add('push-remove', server=('script-security 2', 'client-connect {folder}/remove'),
+     files={'remove': '#!/bin/sh\necho "push-remove ping-restart" >"$1"\n'},
+     after=lambda pair: failed((any('ping-restart 0' not in line for line in re.findall('Timers: .*', pair.clients[0].log())),
+                                'the script wins: the client has a timer of its own')))
 _add('slow-connect-script', server=('script-security 2', 'client-connect {folder}/slow'),
      files={'slow': f'#!/bin/sh\nsleep {_SLOW_S}\n'})
 _add('deferred-connect-script', server=('script-security 2', 'client-connect {folder}/later'),
@@ -429,6 +433,8 @@ def _held(pair, client):
     client.person = person
 
 
+_add('management-ends', server=('management {folder}/server.mgmt unix',), course=lambda story, pair:
+     _operator_ends_it(story, pair), said=(('server', 'management is in use by you'),))
 _add('management-hold', client=('management {folder}/client0.mgmt unix', 'management-hold'), begin=_held)
 
 
@@ -688,7 +694,26 @@ def _clones(_story, pair):
 
 
 _ALARM = 'SecurityCredentialsShared'
-_add('cloned-credentials', pair={'on_clients': (True, True)}, prepare=_one_certificate, course=_clones, start=False)
+_add('cloned-credentials', server=('script-security 2', 'client-disconnect {folder}/slow'), course=_clones, start=False,
+     files={'slow': '#!/bin/sh\nsleep 0.5\n'}, pair={'on_clients': (True, True)}, prepare=_one_certificate)
+
+
+def _refused(_story, pair):
+    first, second = pair.clients
+    pair.server.start()
+    first.start()
+    old = pair.attached(first)[0]['session_id']
+    second.launch()
+    status = second.process.wait(15)
+    return failed(
+        (status is not None and 'AUTH_FAILED' in second.log(), f'the second client is told that it is refused ({status})'),
+        (any('session_table_full' in line for line in pair.server.said()), 'the server\'s log says why'),
+        (any(e.get('reason_code') == 'session_table_full' for e in pair.server.end.events()), 'so does its audit'),
+        (pair.attached(first)[0]['session_id'] == old, 'the first client\'s session goes on'))
+
+
+_add('table-full', pair={'on_clients': (True, True)}, course=_refused, start=False, prepare=lambda pair: _rewrite(
+    pair.server, lambda lines: [f'{line} max_sessions=1' if line.startswith('plugin ') else line for line in lines]))
 
 _LONG = ('deferred-auth', 'slow-script-beside', 'slow-up-script', 'one-time-password', 'slow-connect-script', 'deferred-connect-script', 'reneg-sec',
          'server-session-timeout', 'slow-learn-script', 'cloned-credentials')
