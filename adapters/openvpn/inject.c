@@ -143,7 +143,7 @@ static void name_changed_meanings(const struct jump_settings_facts *facts, jump_
     if (facts->bind_dev)
         tell(note, context, "bind-dev holds for OpenVPN's own socket: another interface with a route to the server is used too");
     if (facts->bound_socket)
-        tell(note, context, "local, lport and bind hold for the first network: another one is left from an address and port of its own");
+        tell(note, context, "local holds on every network: without that address there is no way to the server; lport and bind hold where the port is free");
 }
 
 static void client_options(struct text *text, const struct jump_settings_facts *facts, const struct jump_policy *policy,

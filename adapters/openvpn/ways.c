@@ -113,7 +113,8 @@ size_t jump_ways_list(struct jump_uplink *out, size_t out_cap, const struct jump
             bool here = through->ifindex == link->ifindex && jump_sockaddr_same_place(&targets[t].server, &link->server);
             struct jump_uplink *way;
 
-            if ((here && link_found) || !allowed(&targets[t].server, &through->source, only_source))
+            if ((here && link_found) || !allowed(&targets[t].server, &through->source, only_source)
+                || (targets[t].server.scope != 0 && targets[t].server.scope != through->ifindex))
                 continue;
             way = append(&list, &targets[t].server, through->ifindex, &through->source);
             memcpy(way->name, through->name, sizeof way->name);

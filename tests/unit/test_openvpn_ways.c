@@ -288,9 +288,12 @@ static void test_openvpn_ways_a_link_local_source_leads_to_link_local_servers_on
     two_families[1].server.ip[0] = 0xfe;
     two_families[1].server.ip[1] = 0x80;
     CU_ASSERT_EQUAL(make(8), 4);
+    two_families[1].server.scope = 5; /* and only on the network that it is on */
+    CU_ASSERT_EQUAL(make(8), 3);
+    CU_ASSERT_EQUAL(list[2].ifindex, 5);
     at.server = v6(100); /* OpenVPN's own socket likewise */
     at.source = two_families[1].out[0].source;
-    CU_ASSERT_EQUAL(make(8), 4);
+    CU_ASSERT_EQUAL(make(8), 3);
     CU_ASSERT_FALSE(list[0].via_link);
 }
 

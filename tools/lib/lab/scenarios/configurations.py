@@ -276,9 +276,9 @@ _add('remote-random', client=('connect-timeout 3', 'remote-random', 'resolv-retr
 _add('connection-blocks', pair={'remote': [
     '<connection>', f'remote {ROUTER} {PORT}', 'connect-timeout 3', 'explicit-exit-notify 1', '</connection>',
     '<connection>', f'remote {SERVER} {PORT} udp4', '</connection>']}, said=(('client', 'connect-timeout stays'),))
-_FIRST_NETWORK = ('client', 'hold for the first network')
-_add('client-port', client=('bind', 'lport 4711'), drop=('nobind',), said=(_FIRST_NETWORK,))
-_add('client-address', client=('local 192.168.10.2', 'bind'), drop=('nobind',), said=(_FIRST_NETWORK,))
+_BOUND = ('client', 'local holds on every network')
+_add('client-port', client=('bind', 'lport 4711'), drop=('nobind',), said=(_BOUND,))
+_add('client-address', client=('local 192.168.10.2', 'bind'), drop=('nobind',), said=(_BOUND,))
 _add('socket-options', server=('fast-io', 'sndbuf 300000', 'rcvbuf 300000', 'passtos', 'mtu-disc yes'),
      client=('fast-io', 'sndbuf 300000', 'rcvbuf 300000', 'passtos', 'mark 7', 'mtu-disc maybe'))
 _add('bind-dev', client=('bind-dev up0',), said=(('client', 'bind-dev'),))
