@@ -97,6 +97,14 @@ class End:
         """As an operator would."""
         return self.jumpctl('terminate', session_id, '--socket', f'{self._run_dir}/{self.name}.sock')
 
+    def counters(self):
+        """The counters of the core and of the data path in one table; empty while its process is down."""
+        status, said = self.jumpctl('stats', '--socket', f'{self._run_dir}/{self.name}.sock')
+        if status != 0:
+            return {}
+        instance = json.loads(said)['instances'][0]
+        return instance['stats'] | instance.get('map', {})
+
     def sessions(self):
         """The sessions the plugin has now; none while its process is down."""
         done = subprocess.run([self._stage.jumpctl, 'sessions', '--json', '--socket',

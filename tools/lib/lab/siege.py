@@ -89,14 +89,14 @@ class Siege:
         """Said twice, it must hold both times."""
         self._claims[sentence] = bool(holds) and self._claims.get(sentence, True)
 
-    def attack(self, row, what, payloads, source, recorded=None, answers=(), settle=0.4, spacing=0.0):
+    def attack(self, row, what, payloads, source, recorded=None, counted=None, answers=(), settle=0.4, spacing=0.0):
         """
         Send these to the server from this address: the session must be as it was, at both ends.
 
-        recorded: the kind of event that the server's audit must have. answers: the only types it may answer with.
-        Returns the answers.
+        recorded: the kind of event that the server's audit must have. counted: the counter of the server's that must
+        have counted each of them. answers: the only types it may answer with. Returns the answers.
         """
-        before, since = self.look(), now_ns()
+        before, since, counters = self.look(), now_ns(), self.pair.server.end.counters()
         self.to_server.send_all(payloads, source, SERVER_AT, spacing)
         wanted = list(payloads)
         poll_until(lambda: self._arrived(wanted, source, since), 3)
@@ -105,6 +105,8 @@ class Siege:
         self.claim(f'{row}: {what}: the session is as it was, at both ends', before and self.look() == before)
         if recorded:
             self.claim(f'{row}: {what}: the server recorded {recorded}', self.events('server', since, recorded))
+        if counted:
+            self._claim_counted(row, what, 'server', self.pair.server, counters, counted, len(wanted))
         told = [d for d in self.door.find(since=since, target=source) if d.outgoing]
         if source != self.at_server():
             kinds = sorted({d.kind for d in told})
@@ -115,19 +117,25 @@ class Siege:
                        sum(len(d.payload) for d in told) <= came)
         return told
 
+    def _claim_counted(self, row, what, name, daemon, before, counted, least):
+        rise = daemon.end.counters().get(counted, 0) - before.get(counted, 0)
+        self.claim(f'{row}: {what}: the {name} counted each of them, {counted}', rise >= least)
+
     def _arrived(self, payloads, source, since):
         heard = {d.payload for d in self.door.find(since=since, source=source) if not d.outgoing}
         return all(payload in heard for payload in payloads)
 
-    def mislead(self, row, what, payloads, spacing=0.0, settle=0.4):
+    def mislead(self, row, what, payloads, counted=None, spacing=0.0, settle=0.4):
         """The same to the client, from the server's own address through the client's own mapping."""
-        before, since = self.look(), now_ns()
+        before, since, counters = self.look(), now_ns(), self.client.end.counters()
         self.to_client.send_all(payloads, SERVER_AT, self.at_server(), spacing)
         wanted = list(payloads)
         poll_until(lambda: self._reached_client(wanted, since), 3)
         time.sleep(settle)
         self.claim(f'{row}: {what}: it reached the client', self._reached_client(wanted, since))
         self.claim(f'{row}: {what}: the session is as it was, at both ends', before and self.look() == before)
+        if counted:
+            self._claim_counted(row, what, 'client', self.client, counters, counted, len(wanted))
 
     def _reached_client(self, payloads, since):
         heard = {d.payload for d in self.lan.find(since=since) if d.outgoing}

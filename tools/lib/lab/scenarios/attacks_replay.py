@@ -25,7 +25,7 @@ def _replays(siege, said):
                  [d.payload for d in siege.wan.find('PROBE')[:5] if d.outgoing], STRANGER,
                  recorded='SecurityReplayDetected', answers=('PATH_UNBOUND',))
     siege.attack('A12', 'older data packets from another address',
-                 [d.payload for d in siege.wan.find(DATA, source=here)[:20]], STRANGER)
+                 [d.payload for d in siege.wan.find(DATA, source=here)[:20]], STRANGER, counted='foreign_data')
     siege.mislead('A03', 'the server\'s own CHALLENGE and ACCEPT once more',
                   [said['REATTACH_CHALLENGE'].payload, said['REATTACH_ACCEPT'].payload])
 
