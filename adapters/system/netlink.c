@@ -419,6 +419,21 @@ static bool uplink_known(const struct jump_netlink_uplink *list, size_t len, uns
     return false;
 }
 
+/* An IPv6 interface that has lost its address keeps its routes, and the kernel lends it the address of another: what
+ * answers would come in there, and the other is a way of its own. A router's address may stand on another interface that
+ * is no way out. IPv4 takes the routes along. */
+static bool source_is_lent(struct jump_netlink *netlink, const struct jump_netlink_uplink *list, size_t len,
+                           const struct jump_netlink_uplink *uplink)
+{
+    struct jump_path own = uplink->source;
+    struct route route;
+
+    if (memcmp(own.ip, mapped, sizeof mapped) == 0 || own.scope != 0 ||
+        route_ask(netlink, &route, &own, 0, RTM_F_FIB_MATCH) != 0 || route.ifindex == uplink->ifindex)
+        return false;
+    return is_ignored(netlink, route.ifindex) || uplink_known(list, len, route.ifindex);
+}
+
 size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_uplink *out, size_t out_cap,
                             const struct jump_path *dst)
 {
@@ -451,5 +466,11 @@ size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_up
             out[k] = out[k - 1];
             out[k - 1] = uplink;
         }
+    for (size_t i = 0; i < len;) {
+        if (source_is_lent(netlink, out, len, &out[i]))
+            memmove(&out[i], &out[i + 1], (--len - i) * sizeof *out);
+        else
+            i++;
+    }
     return len;
 }

@@ -84,7 +84,7 @@ struct jump_netlink_uplink {
  * All interfaces that are up, have an address of dst's family and a route to dst through themselves (no ARP for
  * a far address on-link: an interface without a route to it is left out). The kernel's choice comes first, the
  * others by ifindex. Ignored interfaces, tun devices and the loopback (unless it is the kernel's choice) are left
- * out, and so is one without carrier.
+ * out, and so is one without carrier, and one to which IPv6 lends the address of another of them or of an ignored one.
  *
  * @return how many were written; 0 also on failure
  */

@@ -243,6 +243,35 @@ static void test_netlink_an_interface_without_a_route_is_no_way_out(void)
     end();
 }
 
+static void test_netlink_an_interface_that_borrows_an_address_is_no_way_out(void)
+{
+    struct jump_path dst = to("2001:db8:ffff::2");
+    struct jump_netlink_uplink uplinks[8];
+
+    begin();
+    ip("addr add 2001:db8:1::2/64 dev out nodad");
+    ip("addr add 2001:db8:2::2/64 dev spare nodad");
+    ip("-6 route add default via 2001:db8:1::1 dev out metric 100");
+    ip("-6 route add default via 2001:db8:2::1 dev spare metric 200");
+    usleep(50000);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 2);
+    ip("addr del 2001:db8:1::2/64 dev out"); /* its route stays */
+    CU_ASSERT_EQUAL_FATAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 1);
+    CU_ASSERT_STRING_EQUAL(uplinks[0].name, "spare");
+    ip("addr del 2001:db8:2::2/64 dev spare");
+    ip("addr add 2001:db8:3::2/128 dev lo"); /* as a router has it */
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 2);
+    ip("addr del 2001:db8:3::2/128 dev lo");
+    ip("link add inner type veth peer name innerp"); /* as the host's own tun */
+    ip("link set innerp up");
+    ip("link set inner up");
+    ip("addr add 2001:db8:3::2/64 dev inner nodad");
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 2);
+    CU_ASSERT_TRUE(jump_netlink_ignore(netlink, if_nametoindex("inner")));
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 0);
+    end();
+}
+
 static void test_netlink_a_tun_is_no_way_out(void)
 {
     struct jump_path dst = to("198.51.100.1");
@@ -271,6 +300,7 @@ static void test_netlink_a_tun_is_no_way_out(void)
     X(test_netlink_more_than_there_is_room_for_means_look_anew)                     \
     X(test_netlink_the_source_is_what_the_kernel_would_use)                         \
     X(test_netlink_an_interface_without_a_route_is_no_way_out)                      \
+    X(test_netlink_an_interface_that_borrows_an_address_is_no_way_out)              \
     X(test_netlink_a_tun_is_no_way_out)
 
 /* A user namespace in which this user is root: `ip` keeps its capabilities over exec only so. */
