@@ -21,4 +21,5 @@ uninstall-hook:
 endif
 openvpndir = $(openvpn_plugindir)
 EXTRA_DIST += plugins/openvpn/exports.map plugins/openvpn/examples/client.conf plugins/openvpn/examples/server.conf \
+	plugins/openvpn/examples/systemd-strict.conf \
 	docs/openvpn.md

@@ -78,11 +78,11 @@ class End:
         self._stage = stage
         self.name = name
         self.audit = settings.get('audit', f'{folder}/{name}.jsonl')
-        self._run_dir = f'{folder}/run'
+        self.run_dir = f'{folder}/run'
         self.state = f'{folder}/{name}.state'
-        for path in (self._run_dir, self.state):
+        for path in (self.run_dir, self.state):
             os.makedirs(path, mode=0o700, exist_ok=True)
-        arguments = {'policy': policy, 'name': name, 'state_dir': self.state, 'run_dir': self._run_dir,
+        arguments = {'policy': policy, 'name': name, 'state_dir': self.state, 'run_dir': self.run_dir,
                      'audit': self.audit} | settings
         self.line = ' '.join([f'plugin {stage.plugin} {role}', *(f'{key}={value}' for key, value in arguments.items())])
         if len(self.line) > _LINE_CHARACTERS:
@@ -95,7 +95,7 @@ class End:
 
     def terminate(self, session_id):
         """As an operator would."""
-        return self.jumpctl('terminate', session_id, '--socket', f'{self._run_dir}/{self.name}.sock')
+        return self.jumpctl('terminate', session_id, '--socket', f'{self.run_dir}/{self.name}.sock')
 
     def counters(self):
         """The counters of the core and of the data path in one table; empty while its process is down."""
@@ -108,7 +108,7 @@ class End:
     def sessions(self):
         """The sessions the plugin has now; none while its process is down."""
         done = subprocess.run([self._stage.jumpctl, 'sessions', '--json', '--socket',
-                               f'{self._run_dir}/{self.name}.sock'], capture_output=True, text=True, check=False)
+                               f'{self.run_dir}/{self.name}.sock'], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             return []
         try:
