@@ -127,7 +127,7 @@ static void keep_tunnel(struct text *text, const struct jump_settings_facts *fac
                                      : facts->persist_key ? "persist-tun is added: nothing leaves outside of the tunnel while a new connection is made"
                                                           : "persist-tun and persist-key are added: nothing leaves outside of the tunnel while a new connection is made");
     if (!facts->persist_tun && facts->remote_name)
-        tell(note, context, "remote is a name, and the tunnel is now kept while a new connection is made: the name must be found without it (hosts file, or a DNS server that no route into the tunnel covers)");
+        tell(note, context, "remote is a name, and the tunnel is now kept while a new connection is made: where the name cannot be resolved without the tunnel, its last address is used");
 }
 
 /* What of a client's own options does not mean any more what it says. */

@@ -6,6 +6,7 @@
  * its own address and never by a number alone. Errors and errno stay as OpenVPN expects them.
  * Read next: map.c (the verdicts), loop.c (what runs inside poll).
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -302,7 +303,36 @@ static ssize_t our_sendmsg(int fd, const struct msghdr *message, int flags)
 
 /* Names */
 
-/* Only looked at: the other addresses of the name that OpenVPN's server has are candidates (ways.h). */
+/* The tunnel is kept while a new connection is made, and the resolver may be behind it. A name that cannot be asked for
+ * is then what it was last; TLS says whether it is still that server. */
+static int known_address(struct jump_ovpn *o, const char *node, const char *service, const struct addrinfo *hints,
+                         struct addrinfo **out)
+{
+    struct jump_path known[JUMP_WAYS_LIST_ADDRESSES];
+    size_t len = jump_ways_known(&o->ways, node, known);
+    const struct jump_path *best = NULL;
+    struct addrinfo numeric = *hints;
+    char text[INET6_ADDRSTRLEN];
+    bool ipv4;
+
+    for (size_t i = 0; i < len; i++) { /* the one that worked last, if it is among them */
+        if (hints->ai_family != AF_UNSPEC && (hints->ai_family == AF_INET) != jump_sockaddr_is_ipv4(&known[i]))
+            continue;
+        if (best == NULL || jump_sockaddr_same_place(&known[i], &o->server))
+            best = &known[i];
+    }
+    if (best == NULL)
+        return EAI_AGAIN;
+    ipv4 = jump_sockaddr_is_ipv4(best);
+    if (inet_ntop(ipv4 ? AF_INET : AF_INET6, ipv4 ? best->ip + 12 : best->ip, text, sizeof text) == NULL)
+        return EAI_AGAIN;
+    numeric.ai_flags |= AI_NUMERICHOST;
+    if (o->real.getaddrinfo(text, service, &numeric, out) != 0)
+        return EAI_AGAIN;
+    jump_ovpn_log(o, JUMP_LOG_WARNING, "%s cannot be resolved now: going on with %s, as it was last", node, text);
+    return 0;
+}
+
 static int our_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **out)
 {
     struct jump_ovpn *o = jump_ovpn_instance;
@@ -310,13 +340,16 @@ static int our_getaddrinfo(const char *node, const char *service, const struct a
     struct jump_path found[JUMP_WAYS_LIST_ADDRESSES];
     size_t len = 0;
 
-    if (result != 0 || node == NULL || hints == NULL || hints->ai_socktype != SOCK_DGRAM
-        || (hints->ai_flags & AI_PASSIVE) != 0)
+    if (node == NULL || hints == NULL || hints->ai_socktype != SOCK_DGRAM || (hints->ai_flags & AI_PASSIVE) != 0)
         return result; /* of no remote over UDP */
+    if (result == EAI_AGAIN && o->own_tun != 0)
+        return known_address(o, node, service, hints, out);
+    if (result != 0)
+        return result;
     for (const struct addrinfo *at = *out; at != NULL && len < JUMP_WAYS_LIST_ADDRESSES; at = at->ai_next)
         if (at->ai_addr != NULL && jump_sockaddr_to_path(&found[len], at->ai_addr, at->ai_addrlen))
             len++;
-    jump_ways_note(&o->ways, found, len);
+    jump_ways_note(&o->ways, node, found, len); /* the other addresses of its server's name are candidates (ways.h) */
     return result;
 }
 

@@ -17,7 +17,7 @@ static bool contains(const struct jump_path *list, size_t len, const struct jump
     return false;
 }
 
-void jump_ways_note(struct jump_ways *ways, const struct jump_path *addresses, size_t addresses_len)
+void jump_ways_note(struct jump_ways *ways, const char *name, const struct jump_path *addresses, size_t addresses_len)
 {
     size_t place = ways->next, len = 0;
 
@@ -25,8 +25,26 @@ void jump_ways_note(struct jump_ways *ways, const struct jump_path *addresses, s
         if (!contains(ways->lists[place].addresses, len, &addresses[i]))
             ways->lists[place].addresses[len++] = addresses[i];
     ways->lists[place].len = len;
+    memset(ways->lists[place].name, 0, sizeof ways->lists[place].name);
+    if (strlen(name) < sizeof ways->lists[place].name)
+        memcpy(ways->lists[place].name, name, strlen(name));
     if (len > 0)
         ways->next = (place + 1) % JUMP_WAYS_LISTS;
+}
+
+size_t jump_ways_known(const struct jump_ways *ways, const char *name, struct jump_path out[JUMP_WAYS_LIST_ADDRESSES])
+{
+    if (*name == '\0')
+        return 0;
+    for (size_t age = 1; age <= JUMP_WAYS_LISTS; age++) {
+        size_t place = (ways->next + JUMP_WAYS_LISTS - age) % JUMP_WAYS_LISTS;
+
+        if (ways->lists[place].len == 0 || strcmp(ways->lists[place].name, name) != 0)
+            continue;
+        memcpy(out, ways->lists[place].addresses, ways->lists[place].len * sizeof *out);
+        return ways->lists[place].len;
+    }
+    return 0;
 }
 
 /* The next address of this family that is not in `out` yet. */

@@ -14,11 +14,13 @@
 
 #define JUMP_WAYS_LISTS 64         /* as many remotes as OpenVPN takes; a later one replaces the oldest */
 #define JUMP_WAYS_LIST_ADDRESSES 8 /* of one name; the rest is not looked at */
+#define JUMP_WAYS_NAME_BYTES 256   /* DNS has no longer ones */
 #define JUMP_WAYS_TARGETS 4        /* of them are tried: two of each family */
 
 /** What names were resolved to. Starts as zeros. */
 struct jump_ways {
     struct {
+        char name[JUMP_WAYS_NAME_BYTES]; /* "": too long to be one */
         struct jump_path addresses[JUMP_WAYS_LIST_ADDRESSES];
         size_t len;
     } lists[JUMP_WAYS_LISTS];
@@ -26,7 +28,10 @@ struct jump_ways {
 };
 
 /** Keep what one name was resolved to, in the resolver's order. Port, proto and transport are the caller's. */
-void jump_ways_note(struct jump_ways *ways, const struct jump_path *addresses, size_t addresses_len);
+void jump_ways_note(struct jump_ways *ways, const char *name, const struct jump_path *addresses, size_t addresses_len);
+
+/** What this name was resolved to last. @return how many addresses; 0: it never was, or is not among the newest */
+size_t jump_ways_known(const struct jump_ways *ways, const char *name, struct jump_path out[JUMP_WAYS_LIST_ADDRESSES]);
 
 /**
  * The addresses that the server has as far as is known: `used` first, then one of the other family, another of its own

@@ -43,7 +43,7 @@ static void begin(void)
 
 static void note(const struct jump_path *addresses, size_t len)
 {
-    jump_ways_note(&ways, addresses, len);
+    jump_ways_note(&ways, "vpn.example.net", addresses, len);
 }
 
 static size_t targets_of(struct jump_path used)
@@ -69,6 +69,31 @@ static void test_openvpn_ways_a_name_with_both_families_gives_both_the_used_one_
     CU_ASSERT_TRUE(is_path(targets[0], v4(1)) && is_path(targets[1], v6(1)));
     CU_ASSERT_EQUAL(targets_of(v6(1)), 2);
     CU_ASSERT_TRUE(is_path(targets[0], v6(1)) && is_path(targets[1], v4(1)));
+}
+
+static void test_openvpn_ways_a_name_is_known_by_its_newest_answer_only(void)
+{
+    struct jump_path known[JUMP_WAYS_LIST_ADDRESSES];
+    struct jump_path first = v4(1), newer[] = {v4(2), v6(2)}, other = v4(3);
+    char longest[JUMP_WAYS_NAME_BYTES + 1];
+
+    begin();
+    CU_ASSERT_EQUAL(jump_ways_known(&ways, "vpn.example.net", known), 0);
+    note(&first, 1);
+    note(newer, 2);
+    jump_ways_note(&ways, "other.example.net", &other, 1);
+    CU_ASSERT_EQUAL(jump_ways_known(&ways, "vpn.example.net", known), 2);
+    CU_ASSERT_TRUE(is_path(known[0], v4(2)));
+    CU_ASSERT_TRUE(is_path(known[1], v6(2)));
+    CU_ASSERT_EQUAL(jump_ways_known(&ways, "vpn.example.ne", known), 0);
+    CU_ASSERT_EQUAL(jump_ways_known(&ways, "", known), 0);
+
+    /* A name that does not fit is no name; its addresses still are candidates. */
+    memset(longest, 'a', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    jump_ways_note(&ways, longest, &first, 1);
+    CU_ASSERT_EQUAL(jump_ways_known(&ways, longest, known), 0);
+    CU_ASSERT_EQUAL(targets_of(v4(1)), 1);
 }
 
 static void test_openvpn_ways_two_remotes_are_two_servers(void)
@@ -320,6 +345,7 @@ static void test_openvpn_ways_full_arrays_are_still_cut_to_the_cap(void)
     X(test_openvpn_ways_two_remotes_are_two_servers)                                    \
     X(test_openvpn_ways_another_port_is_another_server)                                 \
     X(test_openvpn_ways_the_newest_answer_counts)                                       \
+    X(test_openvpn_ways_a_name_is_known_by_its_newest_answer_only)                      \
     X(test_openvpn_ways_many_addresses_leave_room_for_the_other_family)                 \
     X(test_openvpn_ways_long_answers_and_many_answers_are_bounded)                      \
     X(test_openvpn_ways_openvpns_own_address_comes_first_on_every_interface)            \

@@ -26,6 +26,8 @@ def _name_the_server(story, label, addresses):
     story.run.defer(shutil.rmtree, folder)
     with open(f'{folder}/hosts', 'w', encoding='ascii') as file:
         file.write('127.0.0.1 localhost\n' + ''.join(f'{address} {_NAME}\n' for address in addresses))
+    with open(f'{folder}/resolv.conf', 'w', encoding='ascii') as file:
+        file.write(f'nameserver {TUNNEL_SERVER}\noptions timeout:1 attempts:1\n')
 
 
 def _pair(story, prepare, label='p', addresses=(SERVER, SERVER6), **arguments):
@@ -140,6 +142,27 @@ def families_reborn(story):
     told = _told({'to_ipv4': watch.result(cut_at, cut_at, streams)})
     told['facts'] |= {'reborn': bool(reborn), 'pings_answered': pings}
     return told
+
+
+def _expect_nameless(result):
+    facts = result['facts']
+    return failed((facts['reborn'], 'a new session is made though the server\'s name cannot be resolved'),
+                  (facts['pings_answered'] == 3, 'and carries packets'),
+                  (facts['said'], 'the log says that the name\'s last address is used'))
+
+
+@scenario('families-nameless', 'a session ends, and the resolver is behind the tunnel that is kept', _expect_nameless)
+def families_nameless(story):
+    pair = _pair(story, lambda network, place: network.lose_address(place, only=6))
+    old = pair.attached()[1]
+    # In place: what `ip netns exec` has mounted over /etc is this very file.
+    with open(f'/etc/netns/{pair.clients[0].namespace}/hosts', 'w', encoding='ascii') as file:
+        file.write('127.0.0.1 localhost\n')
+    pair.server.end.terminate(old['session_id'])
+    reborn = poll_until(lambda: (pair.is_attached() or [old])[0]['session_id'] != old['session_id'], 40)
+    return {'figures': {}, 'facts': {
+        'reborn': bool(reborn), 'pings_answered': pair.network.ping(pair.clients[0].namespace, TUNNEL_SERVER, 3),
+        'said': any('as it was last' in line for line in pair.clients[0].said())}}
 
 
 def _first_uplink_ipv4_only(network, place):
