@@ -99,7 +99,7 @@ class End:
 
     def counters(self):
         """The counters of the core and of the data path in one table; empty while its process is down."""
-        status, said = self.jumpctl('stats', '--socket', f'{self._run_dir}/{self.name}.sock')
+        status, said = self.jumpctl('stats', '--socket', f'{self.run_dir}/{self.name}.sock')
         if status != 0:
             return {}
         instance = json.loads(said)['instances'][0]
