@@ -200,3 +200,180 @@ def a31_unit_strict(story):
     result = _unit(story, (strict, _DROP_IN))
     result['facts']['without'] = without
     return result
+
+
+# What an administrator sees, who uses the management socket himself
+
+_PORT = 7505
+# One connection: the commands, one after the other; what comes back goes to stdout.
+_ASK = """
+import socket, sys, time
+s = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 5)
+s.settimeout(5)
+for command in sys.argv[2:]:
+    s.sendall((command + '\\n').encode())
+    text = ''
+    while not any(line.startswith(('END', 'SUCCESS', 'ERROR')) for line in text.splitlines()):
+        more = s.recv(65536).decode()
+        if not more:
+            break
+        text += more
+    print(text)
+"""
+
+
+def _ask(pair, *commands):
+    """The answers of the server's management socket, which is in its network namespace."""
+    done = subprocess.run(['ip', 'netns', 'exec', pair.server.namespace, '/usr/bin/python3', '-c', _ASK, str(_PORT), *commands],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Fault(f'management: {done.stderr.strip()}')
+    return done.stdout
+
+
+def _shown(text):
+    """{common name: address} of a status of version 2."""
+    return dict(re.findall(r'^CLIENT_LIST,([^,]+),([^,]+),', text, re.M))
+
+
+def _both_show(pair, status):
+    """What the management socket and the status file say, once they say the same."""
+    def look():
+        with open(status, encoding='utf-8') as file:
+            written, asked = _shown(file.read()), _shown(_ask(pair, 'status 2'))
+        return asked if asked == written and asked else None
+    return poll_until(look, 5, step=0.2)
+
+
+def _expect_status(result):
+    facts = result['facts']
+    left, alias = facts['left'].removeprefix('udp '), (facts['after_newcomer'] or {}).get('client1', '')
+    return failed(
+        (any('management is in use by you' in line for line in facts['said']), 'the start says what the user\'s socket means'),
+        (facts['before'] == {'client0': left}, f'the status shows where the client is ({facts["before"]})'),
+        (facts['after_move'] == {'client0': left}, f'and after a move where it was born ({facts["after_move"]})'),
+        (f"client 'client0' moved from udp {left} to {facts['moved_to']}" in ' '.join(facts['said']),
+         f'the log has the move ({facts["said"]})'),
+        (alias.startswith('240.') and (facts['after_newcomer'] or {}).get('client0') == left,
+         f'a newcomer there has an alias ({facts["after_newcomer"]})'),
+        (f"client 'client1' comes from udp {left}; OpenVPN shows it as udp {alias}" in ' '.join(facts['said']),
+         f'the log has whose that is ({facts["said"]})'),
+        ('SUCCESS' in facts['kill'], f'kill takes the address that is shown ({facts["kill"]!r})'),
+        (facts['reason'] == ['host_terminated'], f'the killed session ended host_terminated ({facts["reason"]})'),
+        (facts['reborn'], 'the killed client is back with a new session'),
+        (facts['first_same'], 'the other client\'s session went on'),
+        (f'ping-restart {facts["timer_s"]}' in facts['timers'], f'an instance has OpenVPN\'s own timer ({facts["timers"]})'))
+
+
+@scenario('a31-status', 'management 127.0.0.1 and status file of the user: a move, a newcomer\'s alias, kill (plugin only)',
+          _expect_status)
+def a31_status(story):
+    status = f'{story.run.folder}/status'
+    pair = Pair(story.run, 'p', story.stage, on_clients=(True, True), server_lines=[
+        f'management 127.0.0.1 {_PORT}', f'status {status} 1', 'status-version 2'])
+    network, (first, second), places = pair.network, pair.clients, pair.network.clients
+    pair.server.start()
+    first.start()
+    born = pair.attached(first)[1]
+    facts = {'left': born['binding'], 'before': _both_show(pair, status),
+             'timer_s': int(story.stage.policy_value('transport_lost_ttl_ms')) // 1000 + 60}
+    streams = Streams(pair, first)
+    network.rebind(places[0])
+    moved = poll_until(lambda: (v := pair.is_attached(first)) and v[1]['binding'] != born['binding'] and v[1], 20)
+    facts |= {'moved_to': moved and moved['binding'], 'after_move': _both_show(pair, status)}
+    network.map_to(places[1], port=int(born['binding'].rpartition(':')[2]))
+    second.start()
+    killed = pair.attached(second)[1]['session_id']
+    facts['after_newcomer'] = _both_show(pair, status)
+    network.map_to(places[1])  # a NAT with one port has none for the socket that it will come back with
+    facts['kill'] = _ask(pair, f'kill {(facts["after_newcomer"] or {}).get("client1", "nobody")}')
+    facts['reborn'] = bool(poll_until(
+        lambda: (v := pair.is_attached(second)) and v[0]['session_id'] != killed, 20, step=0.05))
+    return {'figures': {}, 'facts': facts | {
+        'reason': [why for _, new, why in changes(pair.server.end.events(), killed) if new == 'TERMINATED'],
+        'first_same': bool(streams.wait_resumed(now_ns(), 10)) and pair.attached(first)[1]['session_id'] == born['session_id'],
+        'said': pair.server.said(), 'timers': ' '.join(re.findall(r'Timers: [^\n]*', pair.server.log()))}}
+
+
+def _expect_timer(result):
+    facts = result['facts']
+    return failed(
+        (facts['reason'] == ['transport_ttl_exceeded'], f'the session ended by the TTL ({facts["reason"]})'),
+        (list(facts['after_end']) == ['client0'],
+         f'its instance is there after it ({facts["after_end"]})'),
+        (facts['gone'], 'OpenVPN\'s own timer ended the instance'))
+
+
+@scenario('a31-instance-timer', 'a client is killed; with the user\'s management its instance ends by OpenVPN\'s timer, 75 s; by hand',
+          _expect_timer, variants=())
+def a31_instance_timer(story):
+    pair = story.pair(server_lines=[f'management 127.0.0.1 {_PORT}'],
+                      policy={'recovery_window_ms': 8000, 'transport_lost_ttl_ms': 15000})
+    session = pair.attached()[1]['session_id']
+    killed_at = now_ns()
+    pair.clients[0].kill()
+
+    def reasons():
+        return [why for _, new, why in changes(pair.server.end.events(), session) if new == 'TERMINATED']
+    poll_until(reasons, 40)
+    facts = {'reason': reasons(), 'after_end': _shown(_ask(pair, 'status 2'))}
+    facts['gone'] = bool(poll_until(lambda: not _shown(_ask(pair, 'status 2')), 90, step=1))
+    return {'figures': {'instance_gone_s': (now_ns() - killed_at) / 1e9}, 'facts': facts}
+
+
+# Refused half-way
+
+def _listing(pair):
+    """Every file of the pair's folders except logs."""
+    return sorted(os.path.relpath(f'{top}/{name}', pair.folder) for top, _, files in os.walk(pair.folder)
+                  for name in files if '.state' in top or top.endswith('/run'))
+
+
+def _refused(pair, label, line, **settings):
+    """Start with other settings beside; what is there afterwards that was not before, and whether a lock is held."""
+    for key, value in settings.items():
+        line = re.sub(rf' {key}=\S+', '', line) + f' {key}={value}'
+    before = _listing(pair)
+    status, lines = pair.server.attempt(label, line, 5)
+    held = []
+    for top, _, files in os.walk(pair.folder):
+        for lock in (file for file in files if file.endswith('.lock')):
+            with open(f'{top}/{lock}', 'rb') as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    held.append(lock)
+    return {'status': status, 'lines': lines, 'new': sorted(set(_listing(pair)) - set(before)), 'held': held}
+
+
+def _expect_half_way(result):
+    return sum((failed(
+        (told['status'] not in (None, 0), f'{name}: OpenVPN ends ({told["status"]})'),
+        (len(told['lines']) == 1, f'{name}: one line ({told["lines"]})'),
+        (not told['held'], f'{name}: no lock is left ({told["held"]})'),
+        (not [file for file in told['new'] if not re.search(r'\.(key|boot|audit\.key|audit\.head|lock)$', file)],
+         f'{name}: no socket and no half-written file is left ({told["new"]})'))
+        for name, told in result['facts']['refused'].items()), []) + failed(
+            (result['facts']['starts'], 'with the mistake out of it the same name starts'))
+
+
+@scenario('a31-half-way', 'opening fails at one step after the other: nothing is left behind (plugin only)', _expect_half_way)
+def a31_half_way(story):
+    pair = Pair(story.run, 'p', story.stage)
+    line, folder = pair.server.end.line, pair.folder
+    os.makedirs(f'{folder}/run', exist_ok=True)
+    with open(f'{folder}/run/blocked.sock', 'w', encoding='ascii'):
+        pass
+    os.makedirs(f'{folder}/is-folder', exist_ok=True)
+    wrong_key = f'{folder}/bad.state'
+    os.mkdir(wrong_key, 0o700)
+    with open(f'{wrong_key}/server.key', 'w', encoding='ascii') as file:
+        file.write('short')
+    refused = {
+        'damaged key': _refused(pair, 'r0', line, state_dir=wrong_key),
+        'audit is a folder': _refused(pair, 'r1', line, audit=f'{folder}/is-folder'),
+        'no folder for the socket': _refused(pair, 'r2', line, run_dir=f'{folder}/nowhere/run'),
+        'something in the socket\'s place': _refused(pair, 'r3', line, name='blocked'),
+    }
+    pair.start()
+    return {'figures': {}, 'facts': {'refused': refused, 'starts': bool(pair.attached())}}
