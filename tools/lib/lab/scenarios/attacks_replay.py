@@ -8,6 +8,8 @@ from ..run import now_ns, poll_until
 from ..siege import SERVER_AT, STRANGER, Siege, expect_claims, message
 from ..story import pause, scenario
 
+_TTL_S = 3
+
 
 def _recorded(siege, since):
     return {kind: siege.wan.newest(kind, since=since) for kind in (
@@ -101,3 +103,34 @@ def a03_replay(story):
     _after_a_restart(siege, said)
     _lost_terminate(siege)
     return siege.result(handshakes=2, restarts=2)
+
+
+@scenario('a10-over', f'A02 A10: a hole beyond the bound of {_TTL_S} s ends the session at both ends, and nothing revives it',
+          expect_claims)
+def a10_over(story):
+    siege = Siege(story, policy={'transport_lost_ttl_ms': _TTL_S * 1000, 'recovery_window_ms': _TTL_S * 1000})
+    old = siege.look()[0]['session_id']
+    pause(1, 'traffic both ways')
+    said = _recorded(siege, siege.rebind('A10'))
+    since = siege.network.hole(True)
+    for end in ('client', 'server'):
+        ended = poll_until(lambda e=end: [event for event in siege.events(e, since, 'SessionStateChange')
+                                          if event['session_id'] == old and event['new_state'] == 'TERMINATED'], 30)
+        states = [event['new_state'] for event in siege.events(end, since, 'SessionStateChange')
+                  if event['session_id'] == old]
+        siege.claim(f'A02: the {end} went to RECOVERING, and TERMINATED at its bound', ended and states.count(
+            'RECOVERING') >= 1 and ended[0]['reason_code'] in ('recovery_window_exceeded', 'transport_ttl_exceeded'))
+    siege.network.hole(False)
+    siege.pair.attached(timeout=30)
+    siege.claim('A10: the client has a new session', siege.look()[0]['session_id'] != old)
+    # What the client said into the hole is fresh: the server has never seen it.
+    unseen = [d.payload for d in siege.wan.find('PROBE', 'REATTACH_REQUEST', since=since)
+              if d.outgoing and d.session_id.hex() == old]
+    siege.claim('A10: there are messages of the old session that the server never saw', unseen)
+    siege.attack('A10', 'a PROOF of the ended session', [said['REATTACH_PROOF'].payload], STRANGER)
+    for where, source in (('another address', STRANGER), ('the client\'s own address', siege.at_server())):
+        siege.attack('A10', f'unseen messages of the ended session from {where}', unseen, source, answers=('TERMINATE',))
+    siege.claim('A10: the old session is not there again', all(
+        session['session_id'] != old for session in siege.pair.server.end.sessions()))
+    siege.claim('A10: traffic flows', siege.streams.wait_resumed(now_ns(), 10))
+    return siege.result(handshakes=1, restarts=1)
