@@ -650,15 +650,15 @@ jump_time jump_client_deadline(const struct jump_engine *e, const struct jump_se
         at = jump_earlier(at, c->retry_at);
     if (!jump_session_bound(s))
         return at;
-    at = jump_earlier(at, jump_earlier(c->probe_at, c->overdue_at));
+    at = jump_earlier(at, jump_earlier(c->probe_at, jump_silence_over(e, c->overdue_at)));
     if (c->unbound_seq != 0)
-        at = jump_earlier(at, c->unbound_due);
+        at = jump_earlier(at, jump_silence_over(e, c->unbound_due));
     if (c->full_seq != 0)
         at = jump_earlier(at, c->full_due);
     if (s->mode == JUMP_MODE_VOLATILE)
         at = jump_earlier(at, s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms));
     if (s->mode == JUMP_MODE_ATTACHED && c->unanswered_since != JUMP_NEVER)
-        at = jump_earlier(at, c->unanswered_since + JUMP_MS(s->policy.heartbeat_volatile_ms));
+        at = jump_earlier(at, jump_silence_over(e, c->unanswered_since + JUMP_MS(s->policy.heartbeat_volatile_ms)));
     if (jump_prober_has_choice(e, s))
         at = jump_earlier(at, c->candidate_probe_at);
     return at;
@@ -680,9 +680,9 @@ void jump_client_due(struct jump_engine *e, struct jump_session *s)
             send_birth(e, s);
         return;
     }
-    if (jump_session_bound(s) && c->unbound_seq != 0 && e->now >= c->unbound_due)
+    if (jump_session_bound(s) && c->unbound_seq != 0 && e->now >= jump_silence_over(e, c->unbound_due))
         jump_prober_dead(e, s);
-    else if (jump_session_bound(s) && e->now >= c->overdue_at)
+    else if (jump_session_bound(s) && e->now >= jump_silence_over(e, c->overdue_at))
         jump_prober_overdue(e, s);
     if (!jump_session_live(s) || s->version != version)
         return;

@@ -11,6 +11,10 @@
 #define MOST_SESSIONS 1000000u
 #define MOST_TOMBSTONES 4096u
 #define LEAST_TOMBSTONES 16u
+/* A host that stood still (a script, a name to resolve, SIGSTOP): R-62. */
+#define HOST_LATE JUMP_MS(250)
+#define HOST_READS JUMP_MS(100)
+#define HOST_EXCUSED_EVERY JUMP_MS(1000)
 
 /* --- memory ------------------------------------------------------------------------------------------------- */
 
@@ -681,6 +685,15 @@ static int on_session(struct jump_engine *e, const struct jump_input *in)
     return 0;
 }
 
+/* A host that calls long after it was asked to has not listened either: what came meanwhile is still to be read, and the
+ * silence is its own. Not twice in a second, or a host that is always late would never notice a death. */
+static void excuse_own_silence(struct jump_engine *e)
+{
+    jump_time due = jump_engine_deadline(e);
+    if (due != JUMP_NEVER && e->now > due + HOST_LATE && e->now >= e->listened_at + HOST_EXCUSED_EVERY)
+        e->listened_at = e->now + HOST_READS;
+}
+
 int jump_engine_feed(struct jump_engine *e, const struct jump_input *in, jump_time now)
 {
     if (now < e->now)
@@ -688,6 +701,7 @@ int jump_engine_feed(struct jump_engine *e, const struct jump_input *in, jump_ti
     if (e->actions_count != 0)
         return JUMP_ERR_BUSY;
     e->now = now;
+    excuse_own_silence(e);
     run_due(e);
     if (!jump_engine_has_room(e) && in->kind != JUMP_IN_TICK)
         return JUMP_ERR_BUSY; /* timers filled the queue; nothing of the input was taken */

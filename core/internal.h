@@ -55,6 +55,7 @@ struct jump_engine {
     struct jump_config config;
     size_t bytes;           /* of the whole block: what is wiped */
     jump_time now;
+    jump_time listened_at;  /* silence before it may be the host's own: what came meanwhile is still to be read */
     uint64_t counter_floor; /* the highest send counter of a session that is gone */
     struct jump_table table;
     struct jump_timer timer;
@@ -100,6 +101,12 @@ static inline jump_time jump_earlier(jump_time a, jump_time b)
 static inline jump_time jump_later(jump_time a, jump_time b)
 {
     return a > b ? a : b;
+}
+
+/** A silence that is over at `at` may be called so then, but not while the host has yet to read what came. */
+static inline jump_time jump_silence_over(const struct jump_engine *e, jump_time at)
+{
+    return jump_later(at, e->listened_at);
 }
 
 /* engine.c: the queue */

@@ -152,7 +152,7 @@ void jump_prober_judge(struct jump_engine *e, struct jump_session *s)
     if (reason == JUMP_REASON_NONE && c->drops >= s->policy.max_consecutive_drops)
         reason = JUMP_REASON_CONSECUTIVE_DROP_EXCEEDED;
     if (reason == JUMP_REASON_NONE && c->unanswered_since != JUMP_NEVER &&
-        e->now - c->unanswered_since >= JUMP_MS(s->policy.heartbeat_volatile_ms))
+        e->now >= jump_silence_over(e, c->unanswered_since + JUMP_MS(s->policy.heartbeat_volatile_ms)))
         reason = JUMP_REASON_HEARTBEAT_TIMEOUT;
     if (s->mode == JUMP_MODE_ATTACHED && reason != JUMP_REASON_NONE)
         jump_engine_move(e, s, JUMP_EV_INSTABILITY, reason);

@@ -722,18 +722,23 @@ void jump_server_activity(struct jump_engine *e, struct jump_session *s, const s
 
 /* --- time --------------------------------------------------------------------------------------------------- */
 
-static jump_time dead_at(const struct jump_session *s)
+static jump_time dead_at(const struct jump_engine *e, const struct jump_session *s)
 {
     const struct jump_server_part *p = &s->u.server;
     uint32_t silences = jump_score_drops(s->policy.max_consecutive_drops, s->health.loss_ppm);
-    return p->last_heard_at + silences * p->next_within_for;
+    return jump_silence_over(e, p->last_heard_at + silences * p->next_within_for);
+}
+
+static jump_time late_at(const struct jump_engine *e, const struct jump_session *s)
+{
+    const struct jump_server_part *p = &s->u.server;
+    return jump_silence_over(e, p->last_heard_at + p->next_within_for);
 }
 
 jump_time jump_server_deadline(const struct jump_engine *e, const struct jump_session *s)
 {
     const struct jump_server_part *p = &s->u.server;
     jump_time at = JUMP_NEVER;
-    (void)e;
     if (s->mode == JUMP_MODE_BIRTH)
         return p->birth_acked || s->birth_due < p->offer_at ? s->birth_due : p->offer_at;
     if (p->dirty && p->pending.kind == JUMP_PENDING_NONE && p->store_retry_at != JUMP_NEVER)
@@ -744,10 +749,9 @@ jump_time jump_server_deadline(const struct jump_engine *e, const struct jump_se
     }
     if (!jump_session_bound(s))
         return at;
-    jump_time due = dead_at(s);
-    if (s->mode == JUMP_MODE_ATTACHED && p->last_heard_at + p->next_within_for < due &&
-        p->pending.kind != JUMP_PENDING_BIND)
-        due = p->last_heard_at + p->next_within_for;
+    jump_time due = dead_at(e, s);
+    if (s->mode == JUMP_MODE_ATTACHED && p->pending.kind != JUMP_PENDING_BIND)
+        due = jump_earlier(due, late_at(e, s));
     if (s->mode == JUMP_MODE_VOLATILE && s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms) < due &&
         p->pending.kind != JUMP_PENDING_BIND)
         due = s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms);
@@ -794,13 +798,13 @@ bool jump_server_due(struct jump_engine *e, struct jump_session *s)
             if (jump_session_live(s)) /* unbound since the fence */
                 jump_engine_end(e, s, JUMP_EV_TRANSPORT_TTL, JUMP_REASON_TRANSPORT_TTL_EXCEEDED);
         }
-    } else if (jump_session_bound(s) && e->now >= dead_at(s)) {
+    } else if (jump_session_bound(s) && e->now >= dead_at(e, s)) {
         path_dead(e, s);
     } else if (s->mode == JUMP_MODE_VOLATILE && p->pending.kind != JUMP_PENDING_BIND &&
                e->now >= s->moved_at + JUMP_MS(s->policy.volatile_to_degraded_ms)) {
         jump_engine_move(e, s, JUMP_EV_VOLATILE_TIMEOUT, JUMP_REASON_VOLATILE_PERSISTED);
     } else if (s->mode == JUMP_MODE_ATTACHED && p->pending.kind != JUMP_PENDING_BIND &&
-               e->now >= p->last_heard_at + p->next_within_for) {
+               e->now >= late_at(e, s)) {
         jump_engine_move(e, s, JUMP_EV_INSTABILITY, JUMP_REASON_HEARTBEAT_TIMEOUT);
     }
     return jump_session_live(s);

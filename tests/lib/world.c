@@ -352,13 +352,18 @@ static void deliver(struct world *w, struct world_flight *flight)
     world_inject_client(w, f.client, f.source.transport, f.bytes, f.len);
 }
 
+static jump_time read_at(const struct world *w, const struct world_flight *f)
+{
+    return f->to_server && f->at < w->server_still_until ? w->server_still_until + JUMP_MS(1) : f->at;
+}
+
 static struct world_flight *next_flight(struct world *w)
 {
     struct world_flight *first = NULL;
     while (w->flights_top > 0 && !w->flights[w->flights_top - 1].used)
         w->flights_top--;
     for (unsigned i = 0; i < w->flights_top; i++)
-        if (w->flights[i].used && (!first || w->flights[i].at < first->at))
+        if (w->flights[i].used && (!first || read_at(w, &w->flights[i]) < read_at(w, first)))
             first = &w->flights[i];
     return first;
 }
@@ -371,7 +376,9 @@ bool world_until(struct world *w, bool (*done)(struct world *w), jump_time span)
         if (done && done(w))
             return true;
         struct world_flight *flight = next_flight(w);
-        jump_time at = flight ? flight->at : JUMP_NEVER, due = jump_engine_deadline(w->server);
+        jump_time at = flight ? read_at(w, flight) : JUMP_NEVER, due = jump_engine_deadline(w->server);
+        if (due < w->server_still_until)
+            due = w->server_still_until;
         int who = -1;
         for (unsigned n = 0; n < w->client_count; n++) {
             jump_time d = jump_engine_deadline(w->clients[n].engine);
@@ -459,7 +466,8 @@ void world_activity(struct world *w, unsigned client)
     struct jump_input in = { .kind = JUMP_IN_ACTIVITY, .host = client + 1, .sent = true, .received = true };
     struct jump_input again = in;
     world_feed_client(w, client, &in);
-    world_feed_server(w, &again);
+    if (w->now >= w->server_still_until)
+        world_feed_server(w, &again);
 }
 
 bool world_view_server(struct world *w, unsigned client, struct jump_session_view *view)

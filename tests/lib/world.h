@@ -69,6 +69,7 @@ struct world {
     uint64_t store_revision;
     struct world_flight last_from_client[16]; /* the newest datagram of each type, as it left (server's view of it) */
     struct world_flight last_from_server[16];
+    jump_time server_still_until; /* its host stands still: no tick, and what arrives is read a millisecond later */
     uint32_t drop_up, drop_down; /* bit n: datagrams of type n are lost, to the server, to a client */
     void (*on_flight)(struct world *w, struct world_flight *flight); /* may change, drop (used = false) or copy it */
     void (*on_action)(struct world *w, bool server, unsigned client, const struct jump_action *action); /* sees all */

@@ -24,6 +24,63 @@ static jump_time of_last(bool server, const char *row)
     return 0;
 }
 
+/* --- the server's host stands still ------------------------------------------------------------------------------- */
+
+static void test_weather_R62_a_server_that_stood_still_reads_before_it_takes_a_path_for_dead(void)
+{
+    static const unsigned stills[] = { 400, 1000, 2000, 5000, 60000 };
+    for (unsigned i = 0; i < sizeof stills / sizeof stills[0]; i++) {
+        begin_with("mobile");
+        uint64_t generation = S().generation;
+        w.server_still_until = w.now + JUMP_MS(stills[i]);
+        world_busy(&w, 0, JUMP_MS(stills[i]) + JUMP_MS(3000));
+        CU_ASSERT_EQUAL(world_took(&w, true, "T4", REASON(NONE)), 0);
+        CU_ASSERT_EQUAL(world_took(&w, true, "T7", REASON(NONE)), 0);
+        CU_ASSERT_EQUAL(S().generation, generation); /* no switch, and none of its rate is spent */
+        CU_ASSERT_EQUAL(S().state, JUMP_ATTACHED);
+        CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+        story_end();
+    }
+}
+
+static void test_weather_R62_a_path_that_died_while_the_server_stood_still_is_dead_soon_after(void)
+{
+    begin_with("mobile");
+    w.server_still_until = w.now + JUMP_MS(5000);
+    w.clients[0].up[0] = false;
+    world_run(&w, JUMP_MS(5050));
+    CU_ASSERT_TRUE(S().bound);
+    world_run(&w, JUMP_MS(100));
+    CU_ASSERT_FALSE(S().bound);
+    story_end();
+}
+
+static void test_weather_R62_a_host_that_is_always_late_still_notices_a_death(void)
+{
+    begin_with("mobile");
+    w.clients[0].up[0] = false;
+    jump_time from = w.now;
+    while (S().bound && w.now - from < JUMP_MS(20000)) { /* every call comes 400 ms after it was asked for */
+        w.server_still_until = jump_engine_deadline(w.server) + JUMP_MS(400);
+        world_run(&w, w.server_still_until - w.now);
+    }
+    CU_ASSERT_FALSE(S().bound);
+    CU_ASSERT_TRUE(w.now - from < JUMP_MS(4000));
+    story_end();
+}
+
+static void test_weather_R62_the_bounds_of_a_session_are_not_put_off(void)
+{
+    begin_with("strict");
+    w.clients[0].up[0] = false;
+    WAIT(!S().bound, 10000);
+    jump_time over = w.now + JUMP_MS(w.server_config.policy.transport_lost_ttl_ms) + JUMP_MS(2000);
+    w.server_still_until = over;
+    world_run(&w, over - w.now + JUMP_MS(1));
+    CU_ASSERT_EQUAL(world_state_server(&w, 0), JUMP_TERMINATED);
+    story_end();
+}
+
 /* --- a silence, and the NAT forgets ------------------------------------------------------------------------------ */
 
 static jump_time newest_probe_at;
@@ -358,6 +415,10 @@ static void test_weather_back_from_a_bad_second_uplink_to_the_first_it_goes_once
 }
 
 #define TESTS(X)                                                                                              \
+    X(test_weather_R62_a_server_that_stood_still_reads_before_it_takes_a_path_for_dead)            \
+    X(test_weather_R62_a_path_that_died_while_the_server_stood_still_is_dead_soon_after)            \
+    X(test_weather_R62_a_host_that_is_always_late_still_notices_a_death)                            \
+    X(test_weather_R62_the_bounds_of_a_session_are_not_put_off)                                     \
     X(test_weather_after_a_rebinding_in_a_silence_the_downlink_is_back_within_one_idle_interval)              \
     X(test_weather_the_clients_first_packet_after_a_silence_moves_the_session_in_a_few_round_trips)           \
     X(test_weather_a_hole_that_begins_and_ends_between_two_idle_probes_costs_nothing)                         \
