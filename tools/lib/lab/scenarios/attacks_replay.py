@@ -112,6 +112,7 @@ def a10_over(story):
     old = siege.look()[0]['session_id']
     pause(1, 'traffic both ways')
     said = _recorded(siege, siege.rebind('A10'))
+    pause(1, 'the server hears probes of the new binding')
     since = siege.network.hole(True)
     for end in ('client', 'server'):
         ended = poll_until(lambda e=end: [event for event in siege.events(e, since, 'SessionStateChange')
