@@ -74,8 +74,8 @@ static void put_ip_checksum(unsigned char *ip)
 	put16(ip + 10, ~sum & 0xffff);
 }
 
-static void put_frame(unsigned char *f, const unsigned char *to_mac, struct in_addr to, unsigned port, const char *types,
-		      uint32_t first_source, uint32_t sources, const unsigned char *session)
+static void put_frame(unsigned char *f, const unsigned char *to_mac, struct in_addr to, unsigned port,
+		      const char *types, uint32_t first_source, uint32_t sources, const unsigned char *session)
 {
 	uint32_t source = htonl(first_source + (uint32_t)(random64() % sources));
 	unsigned type = (unsigned)(types[random64() % strlen(types)] - '0');

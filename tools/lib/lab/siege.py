@@ -13,7 +13,7 @@ import re
 import time
 
 from .attacker import TYPES, Forger, Tap
-from .network import ROUTER, ROUTER_MAC, SERVER, SERVER_MAC
+from .network import ROUTER_MAC, SERVER, SERVER_MAC
 from .openvpn import PORT
 from .run import Fault, now_ns, poll_until
 from .story import failed, timeline
@@ -27,7 +27,7 @@ _KEPT = ('session_id', 'state', 'generation', 'state_version', 'binding')
 
 
 def message(sender, *kinds, place):
-    """What Network.block takes for messages of these types from 'client' or 'server' on their way through the router."""
+    """What Network.block takes for messages of these types from 'client' or 'server' on their way."""
     end = f'iifname "lan{place.index}0" udp dport' if sender == 'client' else f'oifname "lan{place.index}0" udp sport'
     numbers = ', '.join(str(TYPES.index(kind)) for kind in kinds)
     return f'{end} {PORT} @th,64,8 0xf8 @th,76,4 {{ {numbers} }}'
@@ -153,7 +153,8 @@ class Siege:
     def unbroken(self, row, since, missed=0):
         """No packet sent after this instant was lost, either way."""
         for name, stream in self.streams.streams.items():
-            self.claim(f'{row}: the {name} flows', poll_until(lambda s=stream: s.flows_since(now_ns() - 500_000_000), 5))
+            self.claim(f'{row}: the {name} flows', poll_until(
+                lambda s=stream: s.flows_since(now_ns() - 500_000_000), 5))
             lost = stream.missed_since(since)
             self.claim(f'{row}: the {name} missed no packet' if missed == 0 else
                        f'{row}: the {name} missed at most {missed} packets', lost is not None and lost <= missed)
@@ -164,7 +165,8 @@ class Siege:
         self.claim('the client\'s OpenVPN runs', self.client.process.running())
         self.claim(f'TLS handshakes of the client meanwhile: {handshakes}',
                    self.client.handshakes() - self._handshakes == handshakes)
-        self.claim(f'restarts of the client\'s OpenVPN: {restarts}', self.client.restarts() - self._restarts == restarts)
+        self.claim(f'restarts of the client\'s OpenVPN: {restarts}',
+                   self.client.restarts() - self._restarts == restarts)
         return self.told()
 
     def told(self):

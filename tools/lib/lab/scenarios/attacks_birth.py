@@ -21,10 +21,11 @@ _FORGED = 80
 
 def _opcode_31(siege):
     lan = f'lan{siege.place.index}0'
-    return (f'iifname "{lan}" {_OPCODE_31.format("dport", PORT)}', f'oifname "{lan}" {_OPCODE_31.format("sport", PORT)}')
+    return (f'iifname "{lan}" {_OPCODE_31.format("dport", PORT)}',
+            f'oifname "{lan}" {_OPCODE_31.format("sport", PORT)}')
 
 
-@scenario('a39-stripped', 'A39: every message of ours is dropped from the first on: the session waits and fails, unmoved',
+@scenario('a39-stripped', 'A39: every message of ours is dropped from the first on: it waits and fails, unmoved',
           expect_claims)
 def a39_stripped(story):
     siege = Siege(story, streams=False, waiting=1, policy={'birth_window_ms': _WINDOW_S * 1000})
@@ -81,7 +82,8 @@ def _full_disk(siege, folder):
     siege.rebind('A28')
     siege.claim('A28: with a full disk the session moves as ever', siege.look()[1]['generation'] == generation + 2)
     siege.claim('A28: traffic flows', siege.streams.wait_resumed(now_ns(), 10))
-    siege.claim('A28: the disk was full: the moves are not in the log', not siege.events('server', since, 'TransportSwitch'))
+    siege.claim('A28: the disk was full: the moves are not in the log',
+                not siege.events('server', since, 'TransportSwitch'))
     os.unlink(f'{folder}/ballast')
     siege.claim('A28: with room again what was held back is written, both moves', poll_until(
         lambda: len(siege.events('server', since, 'TransportSwitch')) == 2, 10))
@@ -98,7 +100,8 @@ def _edited(siege, folder):
     with open(end.audit, encoding='utf-8') as file:
         lines = file.read().splitlines(keepends=True)
     edits = {
-        'as it is': lines, 'a digit changed': [*lines[:-2], lines[-2].replace('"generation":', '"generation":1', 1), lines[-1]],
+        'as it is': lines,
+        'a digit changed': [*lines[:-2], lines[-2].replace('"generation":', '"generation":1', 1), lines[-1]],
         'a line out': lines[:-3] + lines[-2:], 'two lines exchanged': [*lines[:-3], lines[-2], lines[-3], lines[-1]],
         'its tail cut': lines[:-2], 'a line more': lines + lines[-1:]}
     for what, edited in edits.items():

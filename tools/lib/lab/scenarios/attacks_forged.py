@@ -56,7 +56,8 @@ def _other_names(siege, other):
         changed(probe, 2, bytes((probe[3] ^ 1, probe[4]))), changed(probe, 20, b'\x7f' * 8)], here, recorded=_REFUSED,
         counted='bad_proof')
     siege.mislead('A22', 'the server\'s answer of another epoch, with a counter far ahead', [
-        changed(siege.wan.newest('PROBE_ACK', target=here).payload, at, value) for at, value in ((2, b'\0\1'), (20, b'\x7f' * 8))],
+        changed(siege.wan.newest('PROBE_ACK', target=here).payload, at, value)
+        for at, value in ((2, b'\0\1'), (20, b'\x7f' * 8))],
         counted='bad_proof')
 
 

@@ -37,7 +37,8 @@ def _swapped(siege):
         lambda: siege.pair.is_attached(first) and siege.at_server(first) == theirs, 10))
     siege.claim('A18: the second client\'s session is bound elsewhere', poll_until(
         lambda: siege.pair.is_attached(second) and siege.at_server(second) != theirs, 15))
-    siege.claim('A18: the first client\'s session is the same', siege.look(first)[0]['session_id'] == before[0]['session_id'])
+    siege.claim('A18: the first client\'s session is the same',
+                siege.look(first)[0]['session_id'] == before[0]['session_id'])
     ended = siege.events('server', since, 'SessionTerminated')
     siege.claim('A18: no session ended', not ended)
 
@@ -50,8 +51,9 @@ def _shadow(siege):
     # Another host of the client's LAN, which the NAT gives the mapping that the client has just lost.
     neighbour = ('192.168.10.77', 4444)
     shadow = Forger(siege.story.run, siege.place.namespace, 'up0', _device(siege.network.router, 'lan00'))
-    siege.network.inside(siege.network.router, 'nft', 'table ip shadow { chain nat { type nat hook postrouting priority '
-                         f'99; ip saddr {neighbour[0]} oifname "wan" meta l4proto udp snat to {here[0]}:{here[1]}; }}; }}')
+    siege.network.inside(
+        siege.network.router, 'nft', 'table ip shadow { chain nat { type nat hook postrouting priority 99; '
+        f'ip saddr {neighbour[0]} oifname "wan" meta l4proto udp snat to {here[0]}:{here[1]}; }}; }}')
     for _ in range(3):
         shadow.send_all(recorded, neighbour, SERVER_AT)
         time.sleep(0.2)
@@ -68,7 +70,8 @@ def _shadow(siege):
     siege.claim('A30: the neighbour gets none of the client\'s data', not got)
 
 
-@scenario('a18-neighbour', 'A18 A30: mappings that change hands between clients, and to a host that listens', expect_claims)
+@scenario('a18-neighbour', 'A18 A30: mappings that change hands between clients, and to a host that listens',
+          expect_claims)
 def a18_neighbour(story):
     siege = Siege(story, on_clients=(True, True))
     other = Streams(siege.pair, siege.pair.clients[1], tcp=False)

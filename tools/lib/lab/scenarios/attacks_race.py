@@ -41,7 +41,8 @@ def _racer(siege):
     siege.to_server.send(request.payload, STRANGER, SERVER_AT)
     challenge = poll_until(lambda: siege.door.find('REATTACH_CHALLENGE', since=since, target=STRANGER), 3)
     siege.claim('A11: the racer is challenged', challenge)
-    siege.claim('A11: the racer\'s REQUEST alone moves nothing', siege.pair.shared_session()[1]['binding'] == before['binding'])
+    siege.claim('A11: the racer\'s REQUEST alone moves nothing',
+                siege.pair.shared_session()[1]['binding'] == before['binding'])
     siege.network.unmute()
     newest = poll_until(lambda: [d for d in siege.wan.find('REATTACH_REQUEST', since=since) if d.source != STRANGER], 5)
     if challenge and newest:
@@ -54,7 +55,7 @@ def _racer(siege):
 
 
 def _victim(siege):
-    """A14, A15: a genuine REQUEST that the server has not seen, many times, as if from a victim and from one stranger."""
+    """A14, A15: a genuine REQUEST that the server has not seen, many times, as if from a victim and a stranger."""
     before = siege.pair.shared_session()[1]
     request = _held_request(siege)
     memory, since = siege.resident(), now_ns()
@@ -71,7 +72,8 @@ def _victim(siege):
                     sum(len(d.payload) for d in sent) <= asked)
         siege.claim('A15: the copies are answered by CHALLENGE or COOKIE', sent and {d.kind for d in sent} <= {
             'REATTACH_CHALLENGE', 'COOKIE'})
-        siege.claim('A15: not all copies are challenged', len([d for d in sent if d.kind == 'REATTACH_CHALLENGE']) < _COPIES)
+        siege.claim('A15: not all copies are challenged', len(
+            [d for d in sent if d.kind == 'REATTACH_CHALLENGE']) < _COPIES)
         counts.append(len(sent))
     time.sleep(1)
     siege.claim('A15: nothing is sent again by the server itself', counts == [
@@ -117,7 +119,8 @@ def _nested(siege):
     time.sleep(1)
     bound = [d.source for d in siege.wan.find('PROBE')][-1]
     siege.claim('A17: the server is bound where the client is now', poll_until(lambda: siege.at_server() == bound, 3))
-    siege.claim('A17: at most three generations more', siege.pair.shared_session()[1]['generation'] <= before['generation'] + 3)
+    siege.claim('A17: at most three generations more',
+                siege.pair.shared_session()[1]['generation'] <= before['generation'] + 3)
 
 
 def _detour(siege):
