@@ -85,7 +85,9 @@ def _expect_stops(result):
     return failed(
         (set(facts['statuses']) == {0}, f'every stop ends with status 0 ({facts["statuses"]})'),
         (not any(facts['left']), f'nothing is left behind ({[left for left in facts["left"] if left]})'),
-        (facts['told'] == facts['stops'], f'the server was told of every stop ({facts["told"]} of {facts["stops"]})'),
+        (facts['ended'] == facts['stops'], f'every session ended at the server ({facts["ended"]} of {facts["stops"]})'),
+        # A farewell is one datagram, and this one leaves into a flood: then the next connection ends the old session.
+        (facts['told'] >= facts['stops'] * 3 // 4, f'the server was told of the stops ({facts["told"]} of {facts["stops"]})'),
         (facts['open_after'] == facts['open_before'],
          f'the server has open what it had at first ({facts["open_before"]}, then {facts["open_after"]})'),
         (facts['server_status'] == 0 and not facts['server_left'], f'the server stops and leaves nothing '
@@ -108,10 +110,10 @@ def a31_stops(story, stops=20):
         statuses.append(client.process.stop())
         load.kill()
         left.append(_left_behind(client.end))
-    ends = [why for _, new, why in changes(server.end.events()) if new == 'TERMINATED']
     client.start()
     pair.attached()
-    facts = {'stops': stops, 'statuses': statuses, 'left': left, 'told': ends.count('peer_terminated'),
+    ends = [why for _, new, why in changes(server.end.events()) if new == 'TERMINATED']
+    facts = {'stops': stops, 'statuses': statuses, 'left': left, 'told': ends.count('peer_terminated'), 'ended': len(ends),
              'open_before': opened, 'open_after': settled(server, opened)}
     facts['server_status'] = server.process.stop()
     facts['server_left'] = _left_behind(server.end)
