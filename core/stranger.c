@@ -9,8 +9,8 @@
 #include "internal.h"
 
 #define COOKIE_BUCKET JUMP_MS(60000)
-#define COOKIES_PER (JUMP_MS(1) / 20) /* 20 000 cookies a second: a flood must be far above it to starve the others */
-#define COOKIES_BURST 20000
+#define COOKIES_PER (JUMP_MS(1) / 5) /* 5 000 cookies a second: enough for a crowd, and a small part of a flood's cost */
+#define COOKIES_BURST 5000
 #define WITH_COOKIE_PER JUMP_MS(1) /* 1 000 openings a second for each address that was shown to be owned, */
 #define WITH_COOKIE_BURST 3000 /* and room for a carrier's NAT whose clients all come back at once */
 #define RESETS_PER JUMP_MS(2) /* 500 RESETs a second */
@@ -42,8 +42,10 @@ void jump_stranger_bury(struct jump_engine *e, struct jump_session *s)
     t->version = s->version;
     t->reason = s->ended_for;
     jump_replay_init(&t->replay, t->words, 128);
-    if (s->replay.highest != 0)
-        jump_replay_commit(&t->replay, s->replay.highest);
+    /* A REQUEST and a PROOF do not enter the window; theirs is the other mark. */
+    uint64_t highest = s->replay.highest > s->u.server.reattach_high ? s->replay.highest : s->u.server.reattach_high;
+    if (highest != 0)
+        jump_replay_commit(&t->replay, highest);
     memset(t->words, 0xff, sizeof t->words); /* nothing that is not above what the session had seen is new */
     uint32_t *head = grave(e, &t->id);
     t->next = *head;
@@ -164,7 +166,8 @@ static void send_cookie(struct jump_engine *e, const struct jump_message *m)
     e->stats.cookies++;
 }
 
-/* 1: a session's own path has its own bucket; the rest share their prefix's and a global one, or show a cookie. */
+/* 1: a session's own path has its own bucket; the rest, and what is over it, share their prefix's and a global one, or
+ * show a cookie: whoever forges a session's id and address cannot shut its client out. */
 bool jump_stranger_within_rate(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
 {
     uint8_t prefix[JUMP_RATELIMIT_PREFIX_BYTES];
@@ -173,16 +176,14 @@ bool jump_stranger_within_rate(struct jump_engine *e, struct jump_session *s, co
         own = false;
     if (own && jump_bucket_take(&s->u.server.bucket, JUMP_RATELIMIT_SESSION_PER_TOKEN, JUMP_RATELIMIT_SESSION_BURST, e->now))
         return true;
-    if (!own) {
-        jump_ratelimit_prefix(prefix, &m->from);
-        if (jump_ratelimit_take(e->ratelimit, jump_seal_hash(e->hash_key, prefix, sizeof prefix), prefix, e->now))
-            return true;
-        uint64_t hash = jump_seal_hash(e->hash_key, prefix, sizeof prefix);
-        if (cookie_fits(e, m) && jump_bucket_take(&e->with_cookie[hash % JUMP_COOKIE_BUCKETS], WITH_COOKIE_PER,
-                                                  WITH_COOKIE_BURST, e->now))
-            return true;
-        send_cookie(e, m);
-    }
+    jump_ratelimit_prefix(prefix, &m->from);
+    uint64_t hash = jump_seal_hash(e->hash_key, prefix, sizeof prefix);
+    if (jump_ratelimit_take(e->ratelimit, hash, prefix, e->now))
+        return true;
+    if (cookie_fits(e, m) && jump_bucket_take(&e->with_cookie[hash % JUMP_COOKIE_BUCKETS], WITH_COOKIE_PER,
+                                              WITH_COOKIE_BURST, e->now))
+        return true;
+    send_cookie(e, m);
     e->stats.rate_limited++;
     return false;
 }

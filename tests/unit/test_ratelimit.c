@@ -86,7 +86,7 @@ static void test_ratelimit_long_run_rate_is_exact(void)
     unsigned taken = 0;
     for (unsigned ms = 0; ms < 60000; ms++)
         for (int i = 0; i < 3; i++)
-            taken += jump_bucket_take(&bucket, JUMP_RATELIMIT_SESSION_PER_TOKEN, JUMP_RATELIMIT_SESSION_BURST,
+            taken += jump_bucket_take(&bucket, JUMP_RATELIMIT_PREFIX_PER_TOKEN, JUMP_RATELIMIT_PREFIX_BURST,
                                       NOW + JUMP_MS(ms));
     CU_ASSERT_EQUAL(taken, 100 + 59999 / 20);
 }
