@@ -326,7 +326,7 @@ static void test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again
     for (unsigned n = 1; n <= 4; n++) {
         struct jump_id id = peer_at(n)->session_id;
         jump_map_unbind(server.map, peer_at(n)->host, &id);
-        hold(n, n == 3 ? 1 : 100);
+        hold(n, n == 3 ? 1 : n == 1 ? 200 : 100);
     }
     CU_ASSERT_EQUAL(server.behind.len, 0); /* nowhere to send it */
     for (unsigned n = 2; n <= 4; n++) { /* as the core's BIND does */
@@ -335,19 +335,33 @@ static void test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again
         jump_map_bind(server.map, peer_at(n)->host, &id, &path, false, now);
         jump_ovpn_numbers_add(&server.behind, (uint32_t)(peer_at(n)->host & 0xffffff));
     }
-    server.now = now;
+    server.now = server.flush_at = now;
     jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(server.behind.len, 2);
-    CU_ASSERT_EQUAL(flights_len, 16 + 1 + 16);
+    CU_ASSERT_EQUAL(flights_len, 24 + 1 + 24);
     struct jump_id id = peer_at(4)->session_id;
     jump_map_unbind(server.map, peer_at(4)->host, &id); /* its path died again meanwhile */
     for (unsigned i = 0; i < 10 && server.behind.len > 0; i++)
         jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(server.behind.len, 0);
-    CU_ASSERT_EQUAL(flights_len, 100 + 1 + 16);
+    CU_ASSERT_EQUAL(flights_len, 100 + 1 + 24);
     CU_ASSERT_TRUE(jump_hold_waits(server.hold, (uint32_t)(peer_at(1)->host & 0xffffff)));
     CU_ASSERT_TRUE(jump_hold_waits(server.hold, (uint32_t)(peer_at(4)->host & 0xffffff)));
     CU_ASSERT_FALSE(jump_hold_waits(server.hold, (uint32_t)(peer_at(2)->host & 0xffffff)));
+
+    /* A late millisecond is made up for, but not in one burst. */
+    struct jump_id mine = peer_at(1)->session_id;
+    struct jump_path path = path_of(1);
+    jump_map_bind(server.map, peer_at(1)->host, &mine, &path, false, now);
+    jump_ovpn_numbers_add(&server.behind, (uint32_t)(peer_at(1)->host & 0xffffff));
+    unsigned before = flights_len;
+    server.flush_at = now;
+    server.now = now + JUMP_MS(1);
+    jump_ovpn_flush(&server);
+    CU_ASSERT_EQUAL(flights_len - before, 48);
+    server.now = now += JUMP_MS(100);
+    jump_ovpn_flush(&server);
+    CU_ASSERT_EQUAL(flights_len - before, 48 + 64);
     end();
 }
 
