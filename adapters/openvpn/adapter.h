@@ -141,6 +141,7 @@ struct jump_ovpn {
     bool translated;               /* link_server or its family is not what OpenVPN knows */
     struct jump_path link_local;   /* what OpenVPN bound its own socket to: `local`, `lport`; zeros where nothing */
     ino_t session_socket;          /* OpenVPN's socket when the session was made */
+    ino_t reset_socket;            /* and when it last sent a hard reset */
     jump_time session_made_at, restart_at;
     bool signalled;      /* we have sent ourselves a signal: poll must not wait on top of it */
     unsigned quick_ends; /* sessions in a row that did not live for long */

@@ -468,20 +468,53 @@ void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
     o->server = *server;
     o->server_known = true;
     o->reset_sent = true;
+    o->reset_socket = jump_uplinks_socket(o);
     if (!again || fresh)
         jump_uplinks_begin(o);
     stay_outside(o);
 }
 
+/* OpenVPN has closed the socket by now: a fresh one takes the farewell. */
+static void say_farewell(struct jump_ovpn *o, struct jump_ovpn_client *client)
+{
+    int fd = socket(o->link_inet6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    jump_uplinks_end(o);
+    o->link_fd = fd;
+    close_session(o, client);
+    o->link_fd = -1;
+    if (fd >= 0)
+        close(fd);
+}
+
+/*
+ * OpenVPN went on over TCP: it has closed the socket of the session, or of the hard reset that nobody answered. The number
+ * may be anything's by now, and what the session asks for at its end (a new connection) would cut a good one.
+ */
+static void went_to_tcp(struct jump_ovpn *o, struct jump_ovpn_client *client)
+{
+    o->reset_sent = false;
+    o->restart_at = JUMP_NEVER;
+    if (client->host != 0) {
+        jump_ovpn_log(o, JUMP_LOG_INFO, "this connection is over TCP: it is as bare OpenVPN has it, and the session over UDP ends");
+        say_farewell(o, client);
+    }
+    o->link_fd = -1;
+}
+
 static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[])
 {
     uint8_t secret[JUMP_SECRET_BYTES];
+    ino_t link;
     int result = 0;
 
     lock_again(o);
     if (!take_secret(secret, envp))
         return missing_key_material(o);
-    if (o->reset_sent) {
+    link = jump_uplinks_socket(o);
+    if (link == 0 || link != (o->reset_sent ? o->reset_socket : o->session_socket)) {
+        went_to_tcp(o, client);
+    } else if (o->reset_sent) {
         o->reset_sent = false;
         close_session(o, client);
         memcpy(client->secret, secret, sizeof secret);
@@ -501,7 +534,7 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
         result = feed_epoch(o, client->host, secret, false);
         if (result == JUMP_ERR_UNKNOWN) /* the core has ended it; SIGUSR1 is on its way */
             result = 0;
-    } /* else: a connection over TCP, as bare */
+    }
     sodium_memzero(secret, sizeof secret);
     if (result != 0) {
         jump_ovpn_log(o, JUMP_LOG_ERROR, "this connection cannot become a session: %s", jump_error_text(result));
@@ -564,19 +597,6 @@ struct jump_ovpn_client *jump_ovpn_client_open(struct jump_ovpn *o)
     if (o->arguments.role == JUMP_CLIENT)
         o->top = client;
     return client;
-}
-
-/* The socket is closed by now, and routes are what they were before the tunnel: a fresh socket takes the farewell. */
-static void say_farewell(struct jump_ovpn *o, struct jump_ovpn_client *client)
-{
-    int fd = socket(o->link_inet6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-    jump_uplinks_end(o);
-    o->link_fd = fd;
-    close_session(o, client);
-    o->link_fd = -1;
-    if (fd >= 0)
-        close(fd);
 }
 
 void jump_ovpn_client_close(struct jump_ovpn *o, struct jump_ovpn_client *client)

@@ -188,7 +188,8 @@ ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uin
     struct sockaddr_storage address;
     socklen_t address_len;
 
-    if (o->link_fd < 0 || (peer == JUMP_MAP_NO_PEER && !is_udp_socket(o->link_fd))) {
+    if (o->link_fd < 0
+        || ((peer == JUMP_MAP_NO_PEER || o->arguments.role == JUMP_CLIENT) && !is_udp_socket(o->link_fd))) {
         errno = EBADF;
         return -1;
     }

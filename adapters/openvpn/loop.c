@@ -411,8 +411,11 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
     }
     if (ovpn->restart_at <= ovpn->now) {
         ovpn->restart_at = JUMP_NEVER;
-        (void)kill(getpid(), SIGUSR1);
-        ovpn->signalled = true;
+        /* Another socket, or none, and OpenVPN is at a new connection by itself: over TCP nothing has told us of it yet. */
+        if (ovpn->session_socket != 0 && jump_uplinks_socket(ovpn) == ovpn->session_socket) {
+            (void)kill(getpid(), SIGUSR1);
+            ovpn->signalled = true;
+        }
     }
     if (ovpn->audit != NULL && jump_audit_file_deadline(ovpn->audit) <= ovpn->now)
         jump_audit_file_flush(ovpn->audit, ovpn->now);

@@ -11,3 +11,4 @@ from . import attacks_replay, attacks_forged, attacks_race, attacks_path  # noqa
 from . import attacks_neighbour, attacks_birth, attacks_flood  # noqa: F401
 from . import attacks_replay, attacks_forged, attacks_race  # noqa: F401
 from . import host_life, host_process, host_secrets, host_unit  # noqa: F401
+from . import review_findings  # noqa: F401
