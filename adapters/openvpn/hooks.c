@@ -110,9 +110,13 @@ static int begin_session(struct jump_ovpn *o, struct jump_ovpn_client *client, c
     return result;
 }
 
+/* A refused client's instance stays, to be told so: an alias leads to it until the destructor. */
 static void release_place(struct jump_ovpn *o, struct jump_ovpn_client *client)
 {
-    jump_map_close(o->map, client->host);
+    if (o->arguments.role == JUMP_SERVER)
+        jump_map_leave(o->map, client->host);
+    else
+        jump_map_close(o->map, client->host);
     client->host = 0;
 }
 
@@ -147,11 +151,10 @@ static void close_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
     }
     (void)jump_ovpn_feed(o, &in); /* unknown: the core ended it before the host did */
     jump_hold_forget(o->hold, (uint32_t)(client->host & 0xffffff));
-    jump_map_close(o->map, client->host);
     if (o->management != NULL)
         jump_management_forget(o->management, &client->shown);
     jump_ovpn_know_client(o, client->host, NULL);
-    client->host = 0;
+    release_place(o, client);
 }
 
 /* Server */

@@ -256,6 +256,14 @@ void jump_map_close(struct jump_map *map, jump_host host)
         jump_map_remove_peer(map, p);
 }
 
+void jump_map_leave(struct jump_map *map, jump_host host)
+{
+    struct jump_map_peer *p = jump_map_find(map, host);
+
+    if (p != NULL)
+        jump_map_become_newcomer(map, p);
+}
+
 void jump_map_release(struct jump_map *map, const struct jump_path *shown)
 {
     struct jump_map_peer *p = jump_map_find_as(map, JUMP_ADDRESS_SHOWN, shown);

@@ -117,6 +117,12 @@ int jump_map_open(struct jump_map *map, jump_host *host, const struct jump_path 
 /** The instance is gone: forget it. */
 void jump_map_close(struct jump_map *map, jump_host host);
 
+/**
+ * Server: its session is over, the instance may stay for what OpenVPN still has to say (AUTH_FAILED after a refusal). What
+ * is sent to it goes where it was heard last; jump_map_release forgets it. One that is fenced stays so.
+ */
+void jump_map_leave(struct jump_map *map, jump_host host);
+
 /** An instance without a session is gone: its alias, if it had one, is free. */
 void jump_map_release(struct jump_map *map, const struct jump_path *shown);
 

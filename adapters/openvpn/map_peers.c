@@ -163,6 +163,24 @@ void jump_map_remove_peer(struct jump_map *map, struct jump_map_peer *p)
     map->in_use--;
 }
 
+void jump_map_become_newcomer(struct jump_map *map, struct jump_map_peer *p)
+{
+    struct jump_path heard_at = p->binding.port != 0 ? p->binding : p->birth; /* the last one stays in this field */
+
+    jump_map_clear_previous(map, p);
+    clear_peer_id(map, p);
+    p->host = 0;
+    p->sent = p->received = false;
+    map->newcomers++;
+    if (p->fenced || p->guest_of != JUMP_MAP_NO_PEER)
+        return;
+    /* Where a session is by now it is not the one that is spoken to. */
+    if (!p->bound && jump_map_find_as(map, JUMP_ADDRESS_BINDING, &heard_at) == NULL)
+        bind_here(map, p, &heard_at);
+    if (p->bound && memcmp(&p->binding, &p->shown, sizeof p->shown) == 0)
+        jump_map_remove_peer(map, p);
+}
+
 /* One address, one peer: whoever was there before has lost it. */
 void jump_map_set_binding(struct jump_map *map, struct jump_map_peer *p, const struct jump_path *path)
 {

@@ -49,6 +49,7 @@ struct jump_map_peer *jump_map_new_alias(struct jump_map *map, const struct jump
 struct jump_map_peer *jump_map_new_guest(struct jump_map *map, struct jump_map_peer *p, const uint8_t *bytes,
                                          const struct jump_path *real, jump_time now);
 
+void jump_map_become_newcomer(struct jump_map *map, struct jump_map_peer *p); /* or nobody, where that does as well */
 void jump_map_remove_peer(struct jump_map *map, struct jump_map_peer *p);
 
 /** One address, one peer: whoever was there before has lost it. */

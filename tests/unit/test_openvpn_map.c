@@ -410,6 +410,36 @@ static void test_openvpn_map_alias_ends_with_its_instance(void)
     CU_ASSERT_PTR_NOT_NULL(jump_map_find(map, host));
 }
 
+/* After client-connect has refused it OpenVPN still sends it AUTH_FAILED. */
+static void test_openvpn_map_refused_newcomer_is_spoken_to_until_its_instance_goes(void)
+{
+    begin();
+    jump_host first = session_at(at(1, 1000), 0), second = 0;
+    move(first, 1, at(2, 2000), true);
+    CU_ASSERT_EQUAL(in_at(JUMP_OVPN_HARD_RESET_CLIENT_V2, 0, at(1, 1000), T0 + JUMP_MS(2000)), JUMP_MAP_DELIVER_AS);
+    struct jump_path alias = shown;
+    CU_ASSERT_EQUAL(jump_map_open(map, &second, &alias), 0);
+    move(second, 2, at(3, 3000), true);
+    jump_map_unbind(map, second, &(struct jump_id){ .bytes = { 2 } }); /* another's id: nothing */
+    struct jump_id session_id = id(2);
+    jump_map_unbind(map, second, &session_id);
+    jump_map_leave(map, second);
+    CU_ASSERT_PTR_NULL(jump_map_find(map, second));
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, alias), JUMP_MAP_SEND_TO);
+    CU_ASSERT_TRUE(is_path(to, at(3, 3000)));
+    CU_ASSERT_EQUAL(in(JUMP_OVPN_ACK, 0, at(3, 3000)), JUMP_MAP_DELIVER_AS);
+    jump_map_release(map, &alias);
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, alias), JUMP_MAP_DISCARD);
+    /* At its own address there is nothing to keep; where a session is, nobody else is spoken to. */
+    jump_map_leave(map, session_at(at(4, 4000), 4));
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, at(4, 4000)), JUMP_MAP_SEND);
+    jump_host third = session_at(at(5, 5000), 5);
+    move(third, 3, at(6, 6000), true);
+    move(first, 1, at(6, 6000), true);
+    jump_map_leave(map, third);
+    CU_ASSERT_EQUAL(out(JUMP_OVPN_CONTROL, 0, at(5, 5000)), JUMP_MAP_DISCARD);
+}
+
 static void test_openvpn_map_ipv6_newcomer_gets_an_ipv6_alias(void)
 {
     struct jump_path home, away;
@@ -838,6 +868,7 @@ static void test_openvpn_map_sizes_out_of_range_are_refused(void)
     X(test_openvpn_map_aliased_newcomer_becomes_a_session_with_its_real_address)                \
     X(test_openvpn_map_what_is_sent_to_an_alias_nobody_has_goes_nowhere)                        \
     X(test_openvpn_map_alias_ends_with_its_instance)                                            \
+    X(test_openvpn_map_refused_newcomer_is_spoken_to_until_its_instance_goes)                   \
     X(test_openvpn_map_ipv6_newcomer_gets_an_ipv6_alias)                                        \
     X(test_openvpn_map_aliases_are_told_from_real_addresses)                                    \
     X(test_openvpn_map_fenced_session_passes_nothing_but_lets_a_new_birth_in)                   \

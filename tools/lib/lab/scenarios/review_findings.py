@@ -4,10 +4,12 @@
 A session when its OpenVPN goes on over TCP; a newcomer under an alias who is refused; instances that
 nobody ended. Read next: newcomer.py, host_life.py.
 """
+import os
+import re
 import signal
 
 from ..network import SERVER
-from ..openvpn import PORT, Daemon, Pair
+from ..openvpn import PORT, TUNNEL_SERVER, Daemon, Pair
 from ..run import poll_until, say
 from ..story import failed, pause, scenario
 
@@ -46,3 +48,35 @@ def session_then_tcp(story):
     return {'figures': {}, 'facts': {
         'went_to_tcp': up, 'pings': pair.network.ping(client.namespace, _TCP_SERVER, 3), 'ended': ended and ended[0],
         'sessions': len(client.end.sessions()), 'restarts': client.restarts()}}
+
+
+def _expect_refused(result):
+    facts = result['facts']
+    return failed((facts['alias'] is not None, 'OpenVPN\'s log knows the newcomer by an alias'),
+                  (facts['told'], 'it is told AUTH_FAILED, and its OpenVPN ends'),
+                  (facts['first_pings'] == 3, f'the first client goes on ({facts["first_pings"]} of 3 pings)'),
+                  (facts['sessions'] == 1, f'the server has the first one\'s session alone ({facts["sessions"]})'))
+
+
+@scenario('newcomer-refused', 'a newcomer under an alias is refused by client-connect, and told so', _expect_refused)
+def newcomer_refused(story):
+    script = f'{story.run.folder}/hello'
+    with open(script, 'w', encoding='utf-8') as file:
+        file.write('#!/bin/sh\n[ "$common_name" != client1 ]\n')
+    os.chmod(script, 0o755)
+    pair = Pair(story.run, 'p', story.stage, on_clients=(True, True),
+                server_lines=['script-security 2', f'client-connect {script}'])
+    network, (first, second), places = pair.network, pair.clients, pair.network.clients
+    say('  p: the first client moves, the newcomer begins where it was')
+    pair.server.start()
+    first.start()
+    left = pair.attached(first)[1]['binding']
+    network.rebind(places[0])
+    poll_until(lambda: (pair.is_attached(first) or [{}, {'binding': left}])[1]['binding'] != left, 20)
+    network.map_to(places[1], port=int(left.rpartition(':')[2]))
+    second.launch()
+    told = bool(poll_until(lambda: not second.process.running(), 20)) and 'AUTH_FAILED' in second.log()
+    alias = re.search(r'client1/(240\.\S+)', pair.server.log())
+    return {'figures': {}, 'facts': {
+        'alias': alias and alias.group(1), 'told': told, 'sessions': len(pair.server.end.sessions()),
+        'first_pings': network.ping(first.namespace, TUNNEL_SERVER, 3)}}
