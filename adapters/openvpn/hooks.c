@@ -400,7 +400,9 @@ static int server_call(struct jump_ovpn *o, const struct openvpn_plugin_args_fun
     case OPENVPN_PLUGIN_CLIENT_CONNECT_V2:
         return client != NULL ? server_connect(o, client, envp, out) : OPENVPN_PLUGIN_FUNC_ERROR;
     case OPENVPN_PLUGIN_CLIENT_DISCONNECT:
-        if (client != NULL)
+        /* Either the instance ends now, and its destructor follows, or client-connect has refused it, and OpenVPN has yet to
+         * tell it so: a session that ended before would make the client connect anew instead, again and again. */
+        if (client != NULL && client->opens)
             close_session(o, client);
         return OPENVPN_PLUGIN_FUNC_SUCCESS;
     default:

@@ -182,11 +182,30 @@ static bool is_udp_socket(int fd)
            && type == SOCK_DGRAM;
 }
 
+/* ICMP told of an earlier datagram, and the kernel says so at the next call, whatever that is for (socket error, IP_RECVERR). */
+static bool is_of_an_earlier_one(int error)
+{
+    return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EHOSTDOWN || error == EPROTO;
+}
+
+static ssize_t send_once(struct jump_ovpn *o, const struct msghdr *message)
+{
+    ssize_t n = o->peer_pktinfo != NULL
+                    ? o->real.sendmsg(o->link_fd, message, MSG_DONTWAIT | MSG_NOSIGNAL)
+                    : o->real.sendto(o->link_fd, message->msg_iov->iov_base, message->msg_iov->iov_len,
+                                     MSG_DONTWAIT | MSG_NOSIGNAL, message->msg_name, message->msg_namelen);
+
+    return jump_ovpn_came_of(o, o->link_fd, n);
+}
+
 ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,
                             size_t bytes_len)
 {
     struct sockaddr_storage address;
+    struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = bytes_len};
+    struct msghdr message = {.msg_name = &address, .msg_iov = &part, .msg_iovlen = 1};
     socklen_t address_len;
+    ssize_t n;
 
     if (o->link_fd < 0
         || ((peer == JUMP_MAP_NO_PEER || o->arguments.role == JUMP_CLIENT) && !is_udp_socket(o->link_fd))) {
@@ -198,20 +217,18 @@ ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uin
         errno = EAFNOSUPPORT;
         return -1;
     }
+    message.msg_namelen = address_len;
     if (o->peer_pktinfo != NULL) {
         struct jump_ovpn_pktinfo *from = peer == JUMP_MAP_NO_PEER ? &o->reply_from : &o->peer_pktinfo[peer];
-        struct iovec part = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = bytes_len};
-        struct msghdr message = {.msg_name = &address, .msg_namelen = address_len, .msg_iov = &part, .msg_iovlen = 1};
 
         /* An address that is not the datagram's in hand may be of the other family: then it is the kernel's to choose. */
         if (from->len > 0 && (peer != JUMP_MAP_NO_PEER || jump_sockaddr_same_place(&o->reply_to, to))) {
             message.msg_control = from->bytes;
             message.msg_controllen = from->len;
         }
-        return o->real.sendmsg(o->link_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
-    return jump_ovpn_came_of(o, o->link_fd, o->real.sendto(o->link_fd, bytes, bytes_len, MSG_DONTWAIT | MSG_NOSIGNAL,
-                                                           (const struct sockaddr *)&address, address_len));
+    n = send_once(o, &message);
+    return n < 0 && is_of_an_earlier_one(errno) ? send_once(o, &message) : n;
 }
 
 /* What OpenVPN sends. SWALLOW: it is held or dropped. `address` is replaced where it goes elsewhere. `peer`: whose. */

@@ -470,16 +470,68 @@ static void test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_n
     CU_ASSERT_TRUE(jump_ovpn_deadline(&device) <= now);
     (void)jump_engine_find(clients, 5, &before);
     jump_ovpn_run(&device);
-    CU_ASSERT_EQUAL(sends, 1);
+    CU_ASSERT_EQUAL(sends, 2); /* the probe, and once more */
     for (int i = 0; i < 50; i++) { /* a stream of forged ICMP */
         jump_ovpn_came_of(&device, device.link_fd, (errno = EHOSTUNREACH, -1));
         jump_ovpn_run(&device);
     }
-    CU_ASSERT_EQUAL(sends, 1);
+    CU_ASSERT_EQUAL(sends, 2);
     CU_ASSERT_TRUE(device.advice_waits); /* for the rest of the 100 ms, and is not lost */
     CU_ASSERT_TRUE(jump_ovpn_deadline(&device) <= now + JUMP_MS(100));
     (void)jump_engine_find(clients, 5, &after);
     CU_ASSERT_TRUE(after.state == before.state && after.state_version == before.state_version && after.bound);
+    end();
+}
+
+static int refusal, refused; /* an error, and how often it is still given */
+
+static ssize_t refuse(int fd, const void *bytes, size_t len, int flags, const struct sockaddr *address, socklen_t n)
+{
+    (void)fd, (void)bytes, (void)flags, (void)address, (void)n;
+    sends++;
+    if (refused-- <= 0)
+        return (ssize_t)len;
+    errno = refusal;
+    return -1;
+}
+
+static void test_openvpn_loop_an_error_of_an_earlier_datagram_takes_no_other_with_it(void)
+{
+    const int earlier[] = { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EHOSTDOWN, EPROTO }, own[] = { EAGAIN, EPERM };
+    struct jump_path to = path_of(7);
+    begin();
+    server.real.sendto = refuse;
+    for (unsigned i = 0; i < sizeof earlier / sizeof earlier[0]; i++) {
+        refusal = earlier[i];
+        sends = 0, refused = 1;
+        CU_ASSERT_EQUAL(jump_ovpn_link_send(&server, &to, JUMP_MAP_NO_PEER, (const uint8_t *)"x", 1), 1);
+        CU_ASSERT_EQUAL(sends, 2);
+        sends = 0, refused = 9; /* its own: once more is all */
+        CU_ASSERT_EQUAL(jump_ovpn_link_send(&server, &to, JUMP_MAP_NO_PEER, (const uint8_t *)"x", 1), -1);
+        CU_ASSERT_EQUAL(errno, refusal);
+        CU_ASSERT_EQUAL(sends, 2);
+    }
+    for (unsigned i = 0; i < sizeof own / sizeof own[0]; i++) {
+        refusal = own[i];
+        sends = 0, refused = 1;
+        CU_ASSERT_EQUAL(jump_ovpn_link_send(&server, &to, JUMP_MAP_NO_PEER, (const uint8_t *)"x", 1), -1);
+        CU_ASSERT_EQUAL(sends, 1);
+    }
+    end();
+}
+
+static void test_openvpn_loop_a_client_writes_to_no_socket_but_udp(void)
+{
+    struct jump_ovpn device = { .arguments.role = JUMP_CLIENT };
+    struct jump_path to = path_of(7);
+    begin();
+    device.real.sendto = refuse;
+    device.link_fd = socket(AF_INET, SOCK_STREAM, 0); /* took the number of the one that OpenVPN closed */
+    sends = 0, refused = 0;
+    CU_ASSERT_EQUAL(jump_ovpn_link_send(&device, &to, 3, (const uint8_t *)"x", 1), -1);
+    CU_ASSERT_EQUAL(jump_ovpn_link_send(&device, &to, JUMP_MAP_NO_PEER, (const uint8_t *)"x", 1), -1);
+    CU_ASSERT_EQUAL(sends, 0);
+    close(device.link_fd);
     end();
 }
 
@@ -536,6 +588,8 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
     X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \
     X(test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_no_more_than_a_probe)   \
+    X(test_openvpn_loop_an_error_of_an_earlier_datagram_takes_no_other_with_it) \
+    X(test_openvpn_loop_a_client_writes_to_no_socket_but_udp) \
     X(test_openvpn_loop_the_counters_of_the_data_path_can_be_asked_for)                          \
     X(test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not)            \
     X(test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_and_one_later)
