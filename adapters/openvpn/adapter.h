@@ -136,6 +136,7 @@ struct jump_ovpn {
     jump_time advice_at;   /* when the core was told last that the link had an error */
     bool advice_waits;
     unsigned own_tun, link_device; /* interface numbers; 0: none */
+    unsigned host_device;          /* what OpenVPN bound its own socket to: `bind-dev`, a VRF */
     struct jump_path link_server;  /* where OpenVPN's socket really sends */
     ino_t link_socket;             /* the socket that we put there or on a device; 0: as OpenVPN made it */
     bool translated;               /* link_server or its family is not what OpenVPN knows */
@@ -236,6 +237,8 @@ bool jump_uplinks_settle(struct jump_ovpn *ovpn);
 void jump_uplinks_begin(struct jump_ovpn *ovpn);
 /** Look at the networks again and tell the core what changed. */
 void jump_uplinks_update(struct jump_ovpn *ovpn, bool tell_always);
+/** Where OpenVPN's socket as it was made leads towards this address. @return as jump_netlink_source */
+int jump_uplinks_route(struct jump_ovpn *ovpn, struct jump_path *source, unsigned *ifindex, const struct jump_path *dst);
 /** The transport that OpenVPN's socket is; JUMP_UPLINK_UNKNOWN. */
 uint8_t jump_uplinks_current(const struct jump_ovpn *ovpn);
 ssize_t jump_uplinks_send(struct jump_ovpn *ovpn, const struct jump_path *to, const uint8_t *bytes, size_t bytes_len);

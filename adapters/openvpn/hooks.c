@@ -420,12 +420,12 @@ static int server_call(struct jump_ovpn *o, const struct openvpn_plugin_args_fun
 static void stay_outside(struct jump_ovpn *o)
 {
     char bound[IF_NAMESIZE] = "";
-    socklen_t bound_len = sizeof bound - 1;
+    socklen_t bound_len = sizeof bound;
     struct jump_uplink *way = NULL;
     struct jump_path source;
     unsigned ifindex;
 
-    if (o->own_tun == 0 || o->link_fd < 0 || jump_netlink_source(o->netlink, &source, &ifindex, &o->server, 0) != 0
+    if (o->own_tun == 0 || o->link_fd < 0 || jump_uplinks_route(o, &source, &ifindex, &o->server) != 0
         || ifindex != o->own_tun)
         return;
     if (getsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, bound, &bound_len) != 0)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * A client's own networks. Each interface with a route to an address of the server is a transport of the core (ways.h);
- * OpenVPN's socket is the one that the kernel's routing takes when the session begins, every other has a socket of its
- * own, bound to its interface, through which candidates are probed and recoveries tried. When the core binds such a one,
- * it is put in the place of OpenVPN's socket (dup3): a fresh socket, since an interface may be chosen without privilege
- * on a fresh one only, and the binding to the interface makes stale bypass routes irrelevant. Its family and the
- * server's address may be others than OpenVPN's; io.c then translates. One thread: nobody waits on the old socket
- * meanwhile. It knows addresses and interfaces; whether a path is alive is the core's business.
- * Read next: system/netlink.h.
+ * OpenVPN's socket is the one that the kernel's routing takes; it stays a way as long as the kernel does not say that it
+ * is none, and where the way is certain it is bound to it when the session begins. Every other has a socket of its own,
+ * bound to its interface, through which candidates are probed and recoveries tried. When the core binds such a one, it
+ * is put in the place of OpenVPN's socket (dup3): a fresh socket, since an interface may be chosen without privilege on
+ * a fresh one only, and the binding to the interface makes stale bypass routes irrelevant. Its family and the server's
+ * address may be others than OpenVPN's; io.c then translates. One thread: nobody waits on the old socket meanwhile. It
+ * knows addresses and interfaces; whether a path is alive is the core's business. Read next: system/netlink.h.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -78,21 +78,80 @@ static bool is_any(const struct jump_path *path)
     return memcmp(path->ip, any, 16) == 0 || memcmp(path->ip, any4, 16) == 0;
 }
 
+/* And the interface, by `bind-dev` or by what started OpenVPN. 0: none. */
+static void look_at_device(struct jump_ovpn *o)
+{
+    char name[IF_NAMESIZE] = "";
+    socklen_t name_len = sizeof name; /* the kernel takes no less, and ends it with a zero */
+
+    if (o->link_fd < 0 || getsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, name, &name_len) != 0)
+        name[0] = '\0';
+    o->host_device = name[0] == '\0' ? 0 : if_nametoindex(name);
+}
+
+/* What the kernel's rules may look at besides the destination: a question that leaves it out is answered for another. */
+static struct jump_netlink_flow flow_of(const struct jump_ovpn *o)
+{
+    struct jump_netlink_flow flow = {.source_known = !is_any(&o->link_local), .source = o->link_local};
+    struct sockaddr_storage address;
+    socklen_t address_len = sizeof address, mark_len = sizeof flow.mark;
+    struct jump_path local;
+    struct stat about;
+
+    if (o->link_fd < 0)
+        return flow;
+    if (getsockopt(o->link_fd, SOL_SOCKET, SO_MARK, &flow.mark, &mark_len) != 0)
+        flow.mark = 0;
+    if (getsockname(o->link_fd, (struct sockaddr *)&address, &address_len) == 0
+        && jump_sockaddr_to_path(&local, (struct sockaddr *)&address, address_len))
+        flow.port = local.port;
+    flow.uid_known = fstat(o->link_fd, &about) == 0;
+    flow.uid = flow.uid_known ? about.st_uid : 0;
+    return flow;
+}
+
+int jump_uplinks_route(struct jump_ovpn *o, struct jump_path *source, unsigned *ifindex, const struct jump_path *dst)
+{
+    struct jump_netlink_flow flow = flow_of(o);
+
+    return jump_netlink_source(o->netlink, source, ifindex, dst, o->host_device, &flow);
+}
+
+/* OpenVPN's socket is a way until the kernel says that it is none: what only cannot be answered is tried. What the user
+ * bound it to (a VRF, another tunnel) need have no route that we could find. */
+static struct jump_ways_link link_of(struct jump_ovpn *o)
+{
+    struct jump_ways_link link = {.server = o->link_server};
+    struct jump_netlink_flow flow = flow_of(o);
+    unsigned device = o->link_device != 0 ? o->link_device : o->host_device;
+    int result = jump_netlink_source(o->netlink, &link.source, &link.ifindex, &o->link_server, device, &flow);
+    bool users = o->link_device == 0 && o->host_device != 0, gone = jump_netlink_no_way(result);
+
+    if (device != 0) {
+        link.on_device = true;
+        link.ifindex = device;
+        gone = jump_netlink_link_down(o->netlink, device) || (users ? result == -EADDRNOTAVAIL : gone);
+    } else if (result == 0 && link.ifindex == o->own_tun) {
+        link.ifindex = 0;
+        gone = true;
+    }
+    link.unknown = !gone && (result != 0 || users);
+    return link;
+}
+
 /* All ways to the server, the one through OpenVPN's socket marked. */
 static size_t look(struct jump_ovpn *o, struct jump_uplink found[JUMP_MAX_CANDIDATES])
 {
     static struct jump_ways_target targets[JUMP_WAYS_TARGETS]; /* too large for the stack of a host's deep call */
     struct jump_path servers[JUMP_WAYS_TARGETS];
-    struct jump_ways_link link = {.on_device = o->link_device != 0, .ifindex = o->link_device, .server = o->link_server};
+    struct jump_ways_link link = link_of(o);
+    struct jump_netlink_flow flow = flow_of(o);
     size_t servers_len = jump_ways_targets(&o->ways, servers, &o->server), cap = o->policy.max_candidates;
 
-    if (!link.on_device
-        && (jump_netlink_source(o->netlink, &link.source, &link.ifindex, &o->link_server, 0) != 0
-            || link.ifindex == o->own_tun))
-        link.ifindex = 0;
+    flow.port = 0; /* each socket has its own */
     for (size_t t = 0; t < servers_len; t++) {
         struct jump_netlink_uplink seen[JUMP_MAX_CANDIDATES];
-        size_t seen_len = jump_netlink_uplinks(o->netlink, seen, JUMP_MAX_CANDIDATES, &servers[t]);
+        size_t seen_len = jump_netlink_uplinks(o->netlink, seen, JUMP_MAX_CANDIDATES, &servers[t], &flow);
         struct jump_ways_target *target = &targets[t];
 
         target->server = servers[t];
@@ -112,12 +171,6 @@ static size_t look(struct jump_ovpn *o, struct jump_uplink found[JUMP_MAX_CANDID
                           is_any(&o->link_local) ? NULL : &o->link_local);
 }
 
-static bool same(const struct jump_uplink *a, const struct jump_uplink *b)
-{
-    return a->via_link == b->via_link && a->ifindex == b->ifindex && jump_sockaddr_same_place(&a->server, &b->server)
-           && memcmp(a->source.ip, b->source.ip, sizeof a->source.ip) == 0;
-}
-
 void jump_uplinks_update(struct jump_ovpn *o, bool tell_always)
 {
     struct jump_uplink found[JUMP_MAX_CANDIDATES];
@@ -135,7 +188,7 @@ void jump_uplinks_update(struct jump_ovpn *o, bool tell_always)
 
         if (mine->id == 0)
             continue;
-        while (f < found_len && !(found[f].id == 0 && same(mine, &found[f])))
+        while (f < found_len && !(found[f].id == 0 && jump_ways_same(mine, &found[f])))
             f++;
         if (f < found_len) {
             found[f].id = mine->id;
@@ -199,6 +252,7 @@ void jump_uplinks_begin(struct jump_ovpn *o)
     if (o->link_socket == 0) { /* else it is the one that we put there, on its device still */
         o->link_server = o->server;
         look_at_local(o);
+        look_at_device(o);
     }
     jump_uplinks_update(o, false);
 }
@@ -290,20 +344,21 @@ ssize_t jump_uplinks_send(struct jump_ovpn *o, const struct jump_path *to, const
 }
 
 /* OpenVPN's own socket stays where routing took it: an interface with a better metric that comes, or one that comes and
- * goes, would move a path that works, lose what is on its way, and spend the policy's switches. Where the kernel does not
- * let an unprivileged process do it (before 5.7), or the device is none that `look` would find again, routing goes on
- * moving it. */
+ * goes, would move a path that works, lose what is on its way, and spend the policy's switches. Only where nothing but
+ * the destination chooses the way: a socket bound to another interface than its packets took is cut off, and without
+ * privilege it cannot be unbound. There, and where the kernel does not let an unprivileged process do it (before 5.7),
+ * routing goes on moving it. */
 static void stay_on_device(struct jump_ovpn *o, struct jump_uplink *uplink)
 {
-    struct jump_netlink_uplink seen[JUMP_MAX_CANDIDATES];
-    size_t seen_len = jump_netlink_uplinks(o->netlink, seen, JUMP_MAX_CANDIDATES, &o->link_server), i = 0;
+    struct jump_netlink_flow flow = flow_of(o);
+    char name[IF_NAMESIZE];
 
-    while (i < seen_len && seen[i].ifindex != uplink->ifindex)
-        i++;
-    if (i == seen_len
-        || setsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, seen[i].name, (socklen_t)strlen(seen[i].name)) != 0)
+    if (o->link_device != 0 || o->host_device != 0 || flow.mark != 0 || flow.source_known || uplink->ifindex == 0
+        || if_indextoname(uplink->ifindex, name) == NULL
+        || !jump_netlink_sole_choice(o->netlink, &o->link_server, uplink->ifindex)
+        || setsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) != 0)
         return;
-    memcpy(uplink->name, seen[i].name, sizeof uplink->name);
+    memcpy(uplink->name, name, sizeof uplink->name);
     o->link_device = uplink->ifindex;
     o->link_socket = jump_uplinks_socket(o);
 }
@@ -317,8 +372,7 @@ void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
     if (o->session_socket == 0 || jump_uplinks_socket(o) != o->session_socket)
         return; /* OpenVPN has closed it: the number may be anything's by now */
     if (uplink->via_link) {
-        if (o->link_device == 0)
-            stay_on_device(o, uplink);
+        stay_on_device(o, uplink);
         return;
     }
     if (uplink->fd < 0)

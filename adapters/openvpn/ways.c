@@ -114,6 +114,22 @@ static bool allowed(const struct jump_path *server, const struct jump_path *sour
            && (is_link_local(server) || !is_link_local(source));
 }
 
+static bool is_unknown(const struct jump_uplink *way)
+{
+    static const uint8_t none[16];
+
+    return memcmp(way->source.ip, none, sizeof none) == 0;
+}
+
+bool jump_ways_same(const struct jump_uplink *a, const struct jump_uplink *b)
+{
+    if (a->via_link != b->via_link || !jump_sockaddr_same_place(&a->server, &b->server))
+        return false;
+    if (a->via_link && (is_unknown(a) || is_unknown(b)))
+        return true;
+    return a->ifindex == b->ifindex && memcmp(a->source.ip, b->source.ip, sizeof a->source.ip) == 0;
+}
+
 size_t jump_ways_list(struct jump_uplink *out, size_t out_cap, const struct jump_ways_target *targets,
                       size_t targets_len, const struct jump_ways_link *link, const struct jump_path *only_source)
 {
@@ -141,6 +157,10 @@ size_t jump_ways_list(struct jump_uplink *out, size_t out_cap, const struct jump
                 list.link = list.len - 1;
             }
         }
+    if (!link_found && link->unknown) {
+        append(&list, &link->server, link->ifindex, &(struct jump_path){0})->via_link = link_found = true;
+        list.link = list.len - 1;
+    }
     if (link_found && out_cap > 0)
         out[len++] = list.ways[list.link];
     for (size_t i = 0; i < list.len && len < out_cap; i++)

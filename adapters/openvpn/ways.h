@@ -55,8 +55,9 @@ struct jump_ways_target {
 
 /** OpenVPN's socket. */
 struct jump_ways_link {
-    bool on_device;          /* bound to `ifindex`, by us; else the kernel's routing takes it through `ifindex` */
-    unsigned ifindex;        /* 0: nowhere now */
+    bool on_device;          /* bound to `ifindex`; else the kernel's routing takes it through `ifindex` */
+    bool unknown;            /* it may lead somewhere though no interface of the targets says so */
+    unsigned ifindex;        /* 0: nowhere now, or unknown */
     struct jump_path server; /* where it really sends */
     struct jump_path source; /* not on_device: what routing gives */
 };
@@ -67,14 +68,20 @@ struct jump_uplink {
     bool via_link; /* through OpenVPN's own socket; else through one of its own, bound to the interface */
     int fd;        /* -1 until it is needed */
     unsigned ifindex;
-    char name[IF_NAMESIZE]; /* "" for OpenVPN's own socket where routing moves it */
+    char name[IF_NAMESIZE]; /* "" for OpenVPN's own socket where routing moves it, or nobody knows where to */
     struct jump_path server, source;
     uint32_t priority;
 };
 
 /**
+ * Is it the same way as before? Of OpenVPN's socket that is not contradicted when one of the two does not know where it
+ * leads (its source is unspecified then): only what is known to be gone is lost.
+ */
+bool jump_ways_same(const struct jump_uplink *a, const struct jump_uplink *b);
+
+/**
  * The list for the core. Preferred are OpenVPN's own address on every interface, then the next target; that is the
- * priority. OpenVPN's socket stands first whatever its priority is, so that a short list never leaves out the way in use.
+ * priority; where nobody knows where OpenVPN's socket leads, it is wished for least. OpenVPN's socket stands first whatever its priority is, so that a short list never leaves out the way in use.
  *
  * @param out         at most out_cap; id 0 and fd -1 in each, the rest filled
  * @param only_source the one address that the client may send from (`local`); NULL: any

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
@@ -19,7 +20,10 @@
 #define BUFFER_BYTES 32768 /* the kernel never packs more into one datagram */
 #define DATAGRAMS_A_CALL 64
 #define KNOWN_LINKS 64
-#define GROUPS (RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE)
+#define RULES6 (1u << (RTNLGRP_IPV6_RULE - 1)) /* has no name of the old kind */
+#define GROUPS                                                                                                       \
+    (RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | \
+     RULES6)
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
@@ -228,6 +232,11 @@ static bool read_change(struct jump_netlink *netlink, struct jump_netlink_change
     case RTM_DELROUTE:
         news = read_route(change, message);
         break;
+    case RTM_NEWRULE:
+    case RTM_DELRULE:
+        change->kind = message->nlmsg_type == RTM_NEWRULE ? JUMP_NETLINK_ROUTE_ADDED : JUMP_NETLINK_ROUTE_REMOVED;
+        news = true;
+        break;
     default:
         break;
     }
@@ -270,9 +279,11 @@ bool jump_netlink_drain(struct jump_netlink *netlink, struct jump_netlink_change
 /* --- Questions ------------------------------------------------------------------------------------------- */
 
 struct route {
-    unsigned ifindex;
+    unsigned ifindex; /* 0: several next hops (of FIB_MATCH's answer) */
     uint8_t source[16];
-    bool has_source, unicast;
+    bool has_source, unicast, local;
+    uint8_t dst_len;
+    uint32_t metric;
 };
 
 static void route_read(struct route *route, const struct nlmsghdr *message)
@@ -281,12 +292,16 @@ static void route_read(struct route *route, const struct nlmsghdr *message)
     size_t bytes = info->rtm_family == AF_INET ? 4 : 16;
     const struct nlattr *attribute;
 
-    route->unicast = info->rtm_type == RTN_UNICAST || info->rtm_type == RTN_LOCAL;
+    route->local = info->rtm_type == RTN_LOCAL;
+    route->unicast = info->rtm_type == RTN_UNICAST || route->local;
+    route->dst_len = info->rtm_dst_len;
     mnl_attr_for_each(attribute, message, sizeof *info) {
         size_t len = mnl_attr_get_payload_len(attribute);
 
         if (mnl_attr_get_type(attribute) == RTA_OIF && len == sizeof(uint32_t))
             route->ifindex = mnl_attr_get_u32(attribute);
+        else if (mnl_attr_get_type(attribute) == RTA_PRIORITY && len == sizeof(uint32_t))
+            route->metric = mnl_attr_get_u32(attribute);
         else if (mnl_attr_get_type(attribute) == RTA_PREFSRC && len == bytes) {
             ip_from(route->source, info->rtm_family, mnl_attr_get_payload(attribute));
             route->has_source = true;
@@ -316,14 +331,44 @@ static const struct nlmsghdr *question_put(struct jump_netlink *netlink, struct 
     return NULL;
 }
 
+static bool is_v4(const struct jump_path *path)
+{
+    return memcmp(path->ip, mapped, sizeof mapped) == 0;
+}
+
+static bool has_source(const struct jump_netlink_flow *flow, const struct jump_path *dst)
+{
+    return flow != NULL && flow->source_known && is_v4(&flow->source) == is_v4(dst);
+}
+
+static void put_flow(struct nlmsghdr *header, const struct jump_netlink_flow *flow, const struct jump_path *dst)
+{
+    struct rtmsg *info = mnl_nlmsg_get_payload(header);
+    bool v4 = is_v4(dst);
+
+    if (has_source(flow, dst)) {
+        info->rtm_src_len = v4 ? 32 : 128;
+        mnl_attr_put(header, RTA_SRC, v4 ? 4 : 16, v4 ? flow->source.ip + 12 : flow->source.ip);
+    }
+    if (flow->mark != 0)
+        mnl_attr_put_u32(header, RTA_MARK, flow->mark);
+    if (flow->uid_known)
+        mnl_attr_put_u32(header, RTA_UID, flow->uid);
+    mnl_attr_put_u8(header, RTA_IP_PROTO, IPPROTO_UDP);
+    if (flow->port != 0)
+        mnl_attr_put_u16(header, RTA_SPORT, htons(flow->port));
+    if (dst->port != 0)
+        mnl_attr_put_u16(header, RTA_DPORT, htons(dst->port));
+}
+
 static int route_ask(struct jump_netlink *netlink, struct route *route, const struct jump_path *dst, unsigned through,
-                     unsigned flags)
+                     unsigned flags, const struct jump_netlink_flow *flow)
 {
     char request[256] = {0};
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
     const struct nlmsghdr *message;
     struct rtmsg *info;
-    bool v4 = memcmp(dst->ip, mapped, sizeof mapped) == 0;
+    bool v4 = is_v4(dst);
 
     memset(route, 0, sizeof *route);
     header->nlmsg_type = RTM_GETROUTE;
@@ -337,6 +382,8 @@ static int route_ask(struct jump_netlink *netlink, struct route *route, const st
         through = dst->scope;
     if (through != 0)
         mnl_attr_put_u32(header, RTA_OIF, through);
+    if (flow != NULL)
+        put_flow(header, flow, dst);
     message = question_put(netlink, header);
     if (message == NULL)
         return -errno;
@@ -351,28 +398,54 @@ static int route_ask(struct jump_netlink *netlink, struct route *route, const st
     return route->unicast ? 0 : -EHOSTUNREACH;
 }
 
-int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, unsigned *ifindex,
-                        const struct jump_path *dst, unsigned through)
+bool jump_netlink_no_way(int result)
 {
-    struct route route;
+    static const int said[] = {ENETUNREACH, EHOSTUNREACH, EADDRNOTAVAIL, ENODEV, ENETDOWN,
+                               EACCES /* prohibit */, EINVAL /* blackhole */};
+
+    for (size_t i = 0; i < sizeof said / sizeof *said; i++)
+        if (result == -said[i])
+            return true;
+    return false;
+}
+
+int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, unsigned *ifindex,
+                        const struct jump_path *dst, unsigned through, const struct jump_netlink_flow *flow)
+{
+    bool given = has_source(flow, dst);
+    struct route route, own;
     int result;
 
     memset(source, 0, sizeof *source);
     source->proto = dst->proto;
     source->transport = dst->transport;
     *ifindex = 0;
+    memset(&own, 0, sizeof own);
+    if (given) { /* IPv6 answers for any source, be it ours or not */
+        result = route_ask(netlink, &own, &flow->source, 0, RTM_F_FIB_MATCH, NULL);
+        if (result != 0 || !own.local)
+            return result == 0 || jump_netlink_no_way(result) ? -EADDRNOTAVAIL : result;
+    }
     /* Asked through one interface, IPv4 takes any address for on-link there if no route says otherwise. Which
      * routes there really are, FIB_MATCH tells. */
     if (through != 0) {
-        result = route_ask(netlink, &route, dst, through, RTM_F_FIB_MATCH);
+        result = route_ask(netlink, &route, dst, through, RTM_F_FIB_MATCH, flow);
         if (result != 0)
             return result;
         if (route.ifindex != 0 && route.ifindex != through)
             return -ENETUNREACH;
+        /* An address of another interface is this one's only where its route says so. The loopback's are everyone's. */
+        if (given && own.ifindex != through && own.ifindex != 1 &&
+            !(route.has_source && memcmp(route.source, flow->source.ip, sizeof route.source) == 0))
+            return -ENETUNREACH;
     }
-    result = route_ask(netlink, &route, dst, through, 0);
+    result = route_ask(netlink, &route, dst, through, 0, flow);
     if (result != 0)
         return result;
+    if (given) { /* the kernel does not repeat what it was told */
+        memcpy(route.source, flow->source.ip, sizeof route.source);
+        route.has_source = true;
+    }
     if (!route.has_source || route.ifindex == 0 || (through != 0 && route.ifindex != through))
         return -ENETUNREACH;
     memcpy(source->ip, route.source, sizeof source->ip);
@@ -382,14 +455,13 @@ int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, 
     return 0;
 }
 
-/* Is this link up, with carrier, and no tun device? Asked by netlink: /sys may be another namespace's, or gone. */
-static bool link_usable(struct jump_netlink *netlink, unsigned ifindex)
+/* Asked by netlink: /sys may be another namespace's, or gone. The answer stands in the buffer. NULL: none; *gone: the
+ * kernel says that there is no such link. */
+static const struct nlmsghdr *link_ask(struct jump_netlink *netlink, unsigned ifindex, bool *gone)
 {
     char request[64] = {0};
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
     const struct nlmsghdr *message;
-    const struct ifinfomsg *info;
-    const struct nlattr *attribute, *inner;
     struct ifinfomsg *asked;
 
     header->nlmsg_type = RTM_GETLINK;
@@ -397,12 +469,39 @@ static bool link_usable(struct jump_netlink *netlink, unsigned ifindex)
     asked = mnl_nlmsg_put_extra_header(header, sizeof *asked);
     asked->ifi_index = (int)ifindex;
     message = question_put(netlink, header);
-    if (message == NULL || message->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(message) < sizeof *info)
+    *gone = message != NULL && message->nlmsg_type == NLMSG_ERROR &&
+            mnl_nlmsg_get_payload_len(message) >= sizeof(struct nlmsgerr) &&
+            ((const struct nlmsgerr *)mnl_nlmsg_get_payload(message))->error == -ENODEV;
+    if (message == NULL || message->nlmsg_type != RTM_NEWLINK || mnl_nlmsg_get_payload_len(message) < sizeof *asked)
+        return NULL;
+    return message;
+}
+
+static bool link_is_up(const struct nlmsghdr *message)
+{
+    const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+
+    return (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_RUNNING) != 0;
+}
+
+bool jump_netlink_link_down(struct jump_netlink *netlink, unsigned ifindex)
+{
+    bool gone;
+    const struct nlmsghdr *message = link_ask(netlink, ifindex, &gone);
+
+    return message != NULL ? !link_is_up(message) : gone;
+}
+
+/* Is this link up, with carrier, and no tun device? */
+static bool link_usable(struct jump_netlink *netlink, unsigned ifindex)
+{
+    bool gone;
+    const struct nlmsghdr *message = link_ask(netlink, ifindex, &gone);
+    const struct nlattr *attribute, *inner;
+
+    if (message == NULL || !link_is_up(message))
         return false;
-    info = mnl_nlmsg_get_payload(message);
-    if ((info->ifi_flags & IFF_UP) == 0 || (info->ifi_flags & IFF_RUNNING) == 0)
-        return false;
-    mnl_attr_for_each(attribute, message, sizeof *info)
+    mnl_attr_for_each(attribute, message, sizeof(struct ifinfomsg))
         if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
             mnl_attr_for_each_nested(inner, attribute)
                 if (mnl_attr_get_type(inner) == IFLA_INFO_KIND && mnl_attr_validate(inner, MNL_TYPE_STRING) >= 0 &&
@@ -428,21 +527,20 @@ static bool source_is_lent(struct jump_netlink *netlink, const struct jump_netli
     struct jump_path own = uplink->source;
     struct route route;
 
-    if (memcmp(own.ip, mapped, sizeof mapped) == 0 || own.scope != 0 ||
-        route_ask(netlink, &route, &own, 0, RTM_F_FIB_MATCH) != 0 || route.ifindex == uplink->ifindex)
+    if (is_v4(&own) || own.scope != 0 || route_ask(netlink, &route, &own, 0, RTM_F_FIB_MATCH, NULL) != 0 || route.ifindex == uplink->ifindex)
         return false;
     return is_ignored(netlink, route.ifindex) || uplink_known(list, len, route.ifindex);
 }
 
 size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_uplink *out, size_t out_cap,
-                            const struct jump_path *dst)
+                            const struct jump_path *dst, const struct jump_netlink_flow *flow)
 {
     struct if_nameindex *names = if_nameindex();
     struct jump_netlink_uplink uplink;
     size_t len = 0, first;
 
     memset(&uplink, 0, sizeof uplink);
-    if (out_cap > 0 && jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, 0) == 0 &&
+    if (out_cap > 0 && jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, 0, flow) == 0 &&
         !is_ignored(netlink, uplink.ifindex) && if_indextoname(uplink.ifindex, uplink.name) != NULL &&
         link_usable(netlink, uplink.ifindex)) {
         uplink.preferred = true;
@@ -453,7 +551,7 @@ size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_up
         memset(&uplink, 0, sizeof uplink);
         if (len == out_cap || strlen(at->if_name) >= sizeof uplink.name || at->if_index == 1 ||
             is_ignored(netlink, at->if_index) || uplink_known(out, len, at->if_index) || !link_usable(netlink, at->if_index) ||
-            jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, at->if_index) != 0)
+            jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, at->if_index, flow) != 0)
             continue;
         memcpy(uplink.name, at->if_name, strlen(at->if_name));
         out[len++] = uplink;
@@ -473,4 +571,76 @@ size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_up
             i++;
     }
     return len;
+}
+
+/* A rule that every packet meets alike: a list of what such a rule may have, since what is new in a kernel is a selector
+ * more likely than not. */
+static bool rule_is_plain(const struct nlmsghdr *message)
+{
+    const struct fib_rule_hdr *rule = mnl_nlmsg_get_payload(message);
+    const struct nlattr *attribute;
+
+    if (message->nlmsg_type != RTM_NEWRULE || mnl_nlmsg_get_payload_len(message) < sizeof *rule ||
+        rule->action != FR_ACT_TO_TBL || rule->src_len != 0 || rule->dst_len != 0 || rule->tos != 0 ||
+        (rule->flags & FIB_RULE_INVERT) != 0)
+        return false;
+    mnl_attr_for_each(attribute, message, sizeof *rule) {
+        uint16_t type = mnl_attr_get_type(attribute);
+        bool none = mnl_attr_get_payload_len(attribute) == sizeof(uint32_t) && mnl_attr_get_u32(attribute) == UINT32_MAX;
+
+        if (type != FRA_TABLE && type != FRA_PRIORITY && type != FRA_PROTOCOL && type != FRA_PAD &&
+            !(type == FRA_SUPPRESS_PREFIXLEN && none))
+            return false;
+    }
+    return true;
+}
+
+static bool rules_are_plain(struct jump_netlink *netlink, bool v4)
+{
+    char request[64] = {0};
+    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
+    struct fib_rule_hdr *asked;
+    bool plain = true;
+
+    header->nlmsg_type = RTM_GETRULE;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header->nlmsg_seq = ++netlink->sequence;
+    asked = mnl_nlmsg_put_extra_header(header, sizeof *asked);
+    asked->family = v4 ? AF_INET : AF_INET6;
+    if (mnl_socket_sendto(netlink->asker, header, header->nlmsg_len) < 0)
+        return false;
+    for (int i = 0; i < DATAGRAMS_A_CALL; i++) { /* to its end, or it stands before the next question's answer */
+        ssize_t got = receive(netlink, netlink->asker);
+        const struct nlmsghdr *message = (const struct nlmsghdr *)netlink->buffer;
+        int left = (int)got;
+
+        if (got < 0)
+            return false;
+        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+            if (message->nlmsg_seq != header->nlmsg_seq)
+                continue;
+            if (message->nlmsg_type == NLMSG_DONE)
+                return plain;
+            if (message->nlmsg_type == NLMSG_ERROR)
+                return false;
+            plain = plain && rule_is_plain(message);
+        }
+    }
+    return false;
+}
+
+bool jump_netlink_sole_choice(struct jump_netlink *netlink, const struct jump_path *dst, unsigned ifindex)
+{
+    struct jump_netlink_uplink others[JUMP_MAX_CANDIDATES];
+    size_t others_len = jump_netlink_uplinks(netlink, others, JUMP_MAX_CANDIDATES, dst, NULL);
+    struct route best, other;
+
+    if (!rules_are_plain(netlink, is_v4(dst)) || route_ask(netlink, &best, dst, 0, RTM_F_FIB_MATCH, NULL) != 0 ||
+        best.ifindex != ifindex || others_len == 0 || !others[0].preferred || others[0].ifindex != ifindex)
+        return false;
+    for (size_t i = 1; i < others_len; i++)
+        if (route_ask(netlink, &other, dst, others[i].ifindex, RTM_F_FIB_MATCH, NULL) != 0 ||
+            (other.dst_len == best.dst_len && other.metric == best.metric))
+            return false;
+    return true;
 }

@@ -20,7 +20,7 @@ enum jump_netlink_kind {
     JUMP_NETLINK_LINK_DOWN,       /* down, without carrier, or removed */
     JUMP_NETLINK_ADDRESS_ADDED,   /* ip; on IPv6 once it is usable (no longer tentative) */
     JUMP_NETLINK_ADDRESS_REMOVED, /* ip */
-    JUMP_NETLINK_ROUTE_ADDED,     /* ifindex may be 0 (several next hops) */
+    JUMP_NETLINK_ROUTE_ADDED,     /* ifindex may be 0 (several next hops, or a rule) */
     JUMP_NETLINK_ROUTE_REMOVED
 };
 
@@ -31,7 +31,7 @@ struct jump_netlink_change {
 };
 
 /**
- * Open the monitor (RTMGRP_LINK, IPv4 and IPv6 addresses and routes) and a second socket for questions. Needs
+ * Open the monitor (RTMGRP_LINK, IPv4 and IPv6 addresses, routes and rules) and a second socket for questions. Needs
  * no privilege, and goes on working after a drop of privileges and chroot.
  *
  * @return the caller's; NULL with *problem
@@ -61,16 +61,37 @@ bool jump_netlink_drain(struct jump_netlink *netlink, struct jump_netlink_change
 /** Leave this interface's changes out (the host's own tun). False: JUMP_NETLINK_IGNORED are ignored already. */
 bool jump_netlink_ignore(struct jump_netlink *netlink, unsigned ifindex);
 
+/** What rules and next hops may be chosen by besides the destination: of one UDP socket. Zeros: a plain one's. */
+struct jump_netlink_flow {
+    uint32_t mark, uid;
+    bool uid_known, source_known;
+    uint16_t port;           /* its own; 0: any */
+    struct jump_path source; /* ip and scope; it counts for destinations of its family */
+};
+
 /**
- * Which source address and interface the kernel would use now towards `dst` (its port and proto do not matter).
+ * Which source address and interface the kernel would use now towards `dst`.
  *
  * @param source  ip and scope filled, port 0, proto and transport as in dst; zeros on failure
  * @param ifindex the interface
- * @param through only routes through this interface; 0: the kernel's choice
- * @return 0; -errno: -ENETUNREACH and -EHOSTUNREACH mean that there is no way now
+ * @param through only routes through this interface, and from its own addresses; 0: the kernel's choice
+ * @param flow    whose question it is; NULL: of a packet with nothing but a destination
+ * @return 0; -errno: see jump_netlink_no_way
  */
 int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, unsigned *ifindex,
-                        const struct jump_path *dst, unsigned through);
+                        const struct jump_path *dst, unsigned through, const struct jump_netlink_flow *flow);
+
+/** Is this result the kernel's word that there is no way now? Else it could not be asked, or not be understood. */
+bool jump_netlink_no_way(int result);
+
+/** The kernel says that this link is down, without carrier, or not there. False: it is up, or nobody knows. */
+bool jump_netlink_link_down(struct jump_netlink *netlink, unsigned ifindex);
+
+/**
+ * Is it certain that whatever this machine sends to `dst` now leaves through this interface? No rule looks at anything
+ * but tables (a mark may be set where nobody sees it), there is one next hop, and no other interface has as good a route.
+ */
+bool jump_netlink_sole_choice(struct jump_netlink *netlink, const struct jump_path *dst, unsigned ifindex);
 
 /** A way out of this machine towards one destination. */
 struct jump_netlink_uplink {
@@ -89,6 +110,6 @@ struct jump_netlink_uplink {
  * @return how many were written; 0 also on failure
  */
 size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_uplink *out, size_t out_cap,
-                            const struct jump_path *dst);
+                            const struct jump_path *dst, const struct jump_netlink_flow *flow);
 
 #endif

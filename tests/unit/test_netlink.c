@@ -195,22 +195,22 @@ static void test_netlink_the_source_is_what_the_kernel_would_use(void)
     unsigned ifindex;
 
     begin();
-    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0), 0);
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, NULL), 0);
     CU_ASSERT_TRUE(same_ip(source.ip, "10.1.0.2"));
     CU_ASSERT_EQUAL(ifindex, if_nametoindex("out"));
     CU_ASSERT_EQUAL(source.port, 0);
     CU_ASSERT_EQUAL(source.transport, 3);
-    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &near, 0), 0);
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &near, 0, NULL), 0);
     CU_ASSERT_TRUE(same_ip(source.ip, "10.2.0.2"));
-    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &far6, 0), -ENETUNREACH);
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &far6, 0, NULL), -ENETUNREACH);
     ip("addr add 2001:db8:1::2/64 dev out nodad");
     ip("route add default via 2001:db8:1::1");
-    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &far6, 0), 0);
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &far6, 0, NULL), 0);
     CU_ASSERT_TRUE(same_ip(source.ip, "2001:db8:1::2"));
     ip("route del default");
-    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0), -ENETUNREACH);
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, NULL), -ENETUNREACH);
     ip("route add unreachable default");
-    CU_ASSERT_TRUE(jump_netlink_source(netlink, &source, &ifindex, &dst, 0) < 0);
+    CU_ASSERT_TRUE(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, NULL) < 0);
     end();
 }
 
@@ -223,23 +223,23 @@ static void test_netlink_an_interface_without_a_route_is_no_way_out(void)
     begin();
     usleep(50000);
     /* Asked for the route through spare, IPv4 says "on-link": it would ask for the server's MAC address there. */
-    CU_ASSERT_TRUE(jump_netlink_source(netlink, &source, &ifindex, &dst, if_nametoindex("spare")) < 0);
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 1);
+    CU_ASSERT_TRUE(jump_netlink_source(netlink, &source, &ifindex, &dst, if_nametoindex("spare"), NULL) < 0);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 1);
     ip("route add default via 10.2.0.1 metric 500");
-    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, if_nametoindex("spare")), 0);
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, if_nametoindex("spare"), NULL), 0);
     CU_ASSERT_TRUE(same_ip(source.ip, "10.2.0.2"));
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 2);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 2);
     CU_ASSERT_TRUE(uplinks[0].preferred && !uplinks[1].preferred);
     CU_ASSERT_STRING_EQUAL(uplinks[0].name, "out");
     CU_ASSERT_STRING_EQUAL(uplinks[1].name, "spare");
     CU_ASSERT_TRUE(same_ip(uplinks[1].source.ip, "10.2.0.2"));
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 1, &dst), 1);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 1, &dst, NULL), 1);
     CU_ASSERT_TRUE(jump_netlink_ignore(netlink, if_nametoindex("out")));
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 1);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 1);
     CU_ASSERT_STRING_EQUAL(uplinks[0].name, "spare");
     ip("link set sparep down"); /* no carrier */
     usleep(50000);
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 0);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 0);
     end();
 }
 
@@ -254,21 +254,21 @@ static void test_netlink_an_interface_that_borrows_an_address_is_no_way_out(void
     ip("-6 route add default via 2001:db8:1::1 dev out metric 100");
     ip("-6 route add default via 2001:db8:2::1 dev spare metric 200");
     usleep(50000);
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 2);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 2);
     ip("addr del 2001:db8:1::2/64 dev out"); /* its route stays */
-    CU_ASSERT_EQUAL_FATAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 1);
+    CU_ASSERT_EQUAL_FATAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 1);
     CU_ASSERT_STRING_EQUAL(uplinks[0].name, "spare");
     ip("addr del 2001:db8:2::2/64 dev spare");
     ip("addr add 2001:db8:3::2/128 dev lo"); /* as a router has it */
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 2);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 2);
     ip("addr del 2001:db8:3::2/128 dev lo");
     ip("link add inner type veth peer name innerp"); /* as the host's own tun */
     ip("link set innerp up");
     ip("link set inner up");
     ip("addr add 2001:db8:3::2/64 dev inner nodad");
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 2);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 2);
     CU_ASSERT_TRUE(jump_netlink_ignore(netlink, if_nametoindex("inner")));
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 0);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 0);
     end();
 }
 
@@ -288,8 +288,118 @@ static void test_netlink_a_tun_is_no_way_out(void)
     ip("link set tun0 up");
     ip("addr add 10.8.0.2/24 dev tun0");
     ip("route add 128.0.0.0/1 dev tun0"); /* redirect-gateway def1 */
-    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst), 1);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 1);
     CU_ASSERT_STRING_EQUAL(uplinks[0].name, "out");
+    end();
+}
+
+/* Rules send another way what has a mark, a source or a port: the question must say what it is about. */
+static void test_netlink_a_question_is_about_one_socket(void)
+{
+    struct jump_path source, dst = to("198.51.100.1");
+    struct jump_netlink_flow marked = {.mark = 7}, local = {.source_known = true}, port = {.port = 4711};
+    struct jump_netlink_uplink uplinks[8];
+    unsigned ifindex, spare;
+
+    begin();
+    spare = if_nametoindex("spare");
+    local.source = to("10.2.0.2");
+    ip("route add default via 10.2.0.1 dev spare table 100");
+    quiet();
+    ip("rule add fwmark 7 lookup 100");
+    CU_ASSERT_TRUE(heard(JUMP_NETLINK_ROUTE_ADDED, NULL, NULL));
+    ip("rule add from 10.2.0.2 lookup 100");
+    ip("rule add ipproto udp sport 4711 lookup 100");
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, NULL), 0);
+    CU_ASSERT_EQUAL(ifindex, if_nametoindex("out"));
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, &marked), 0);
+    CU_ASSERT_EQUAL(ifindex, spare);
+    CU_ASSERT_TRUE(same_ip(source.ip, "10.2.0.2"));
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, &port), 0);
+    CU_ASSERT_EQUAL(ifindex, spare);
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, &local), 0);
+    CU_ASSERT_EQUAL(ifindex, spare);
+    CU_ASSERT_TRUE(same_ip(source.ip, "10.2.0.2"));
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 1);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, &marked), 2);
+    CU_ASSERT_EQUAL(uplinks[0].ifindex, spare);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, &local), 1); /* not from out: the address is spare's */
+    CU_ASSERT_EQUAL(uplinks[0].ifindex, spare);
+    ip("addr add 10.3.0.1/32 dev lo"); /* a router's own: it may leave by any */
+    local.source = to("10.3.0.1");
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, &local), 1);
+    CU_ASSERT_EQUAL(uplinks[0].ifindex, if_nametoindex("out"));
+    local.source = to("10.4.0.1");
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, &local), -EADDRNOTAVAIL);
+    local.source = to("2001:db8::77"); /* no matter of IPv4's */
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, &local), 0);
+    dst = to("2001:db8:9::1");
+    CU_ASSERT_EQUAL(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, &local), -EADDRNOTAVAIL);
+    end();
+}
+
+static void test_netlink_what_the_kernel_denies_is_told_from_what_it_does_not_say(void)
+{
+    struct jump_path source, dst = to("198.51.100.1");
+    unsigned ifindex;
+
+    begin();
+    CU_ASSERT_TRUE(jump_netlink_no_way(-ENETUNREACH) && jump_netlink_no_way(-EADDRNOTAVAIL));
+    CU_ASSERT_FALSE(jump_netlink_no_way(0) || jump_netlink_no_way(-EAGAIN) || jump_netlink_no_way(-EPROTO) ||
+                    jump_netlink_no_way(-ENOBUFS));
+    ip("route del default");
+    CU_ASSERT_TRUE(jump_netlink_no_way(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, NULL)));
+    ip("route add blackhole default");
+    CU_ASSERT_TRUE(jump_netlink_no_way(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, NULL)));
+    ip("route replace prohibit default");
+    CU_ASSERT_TRUE(jump_netlink_no_way(jump_netlink_source(netlink, &source, &ifindex, &dst, 0, NULL)));
+    usleep(50000);
+    CU_ASSERT_FALSE(jump_netlink_link_down(netlink, if_nametoindex("out")));
+    ifindex = if_nametoindex("spare");
+    ip("link set sparep down");
+    usleep(50000);
+    CU_ASSERT_TRUE(jump_netlink_link_down(netlink, ifindex));
+    ip("link del spare");
+    CU_ASSERT_TRUE(jump_netlink_link_down(netlink, ifindex));
+    end();
+}
+
+static void test_netlink_one_way_is_certain_only_where_nothing_else_chooses(void)
+{
+    struct jump_path dst = to("198.51.100.1"), dst6 = to("2001:db8:ffff::2");
+    unsigned out, spare;
+
+    begin();
+    out = if_nametoindex("out");
+    spare = if_nametoindex("spare");
+    usleep(50000);
+    CU_ASSERT_TRUE(jump_netlink_sole_choice(netlink, &dst, out));
+    CU_ASSERT_FALSE(jump_netlink_sole_choice(netlink, &dst, spare));
+    ip("route add default via 10.2.0.1 metric 500");
+    CU_ASSERT_TRUE(jump_netlink_sole_choice(netlink, &dst, out));
+    ip("rule add fwmark 7 lookup 100");
+    CU_ASSERT_FALSE(jump_netlink_sole_choice(netlink, &dst, out));
+    ip("rule del fwmark 7 lookup 100");
+    ip("rule add from 10.2.0.2 lookup 100");
+    CU_ASSERT_FALSE(jump_netlink_sole_choice(netlink, &dst, out));
+    ip("rule del from 10.2.0.2 lookup 100");
+    ip("rule add lookup main suppress_prefixlength 0");
+    CU_ASSERT_FALSE(jump_netlink_sole_choice(netlink, &dst, out));
+    ip("rule del lookup main suppress_prefixlength 0");
+    ip("-6 rule add fwmark 7 lookup 100"); /* the other family's */
+    CU_ASSERT_TRUE(jump_netlink_sole_choice(netlink, &dst, out));
+    ip("route replace default nexthop via 10.1.0.1 dev out nexthop via 10.2.0.1 dev spare");
+    CU_ASSERT_FALSE(jump_netlink_sole_choice(netlink, &dst, out) || jump_netlink_sole_choice(netlink, &dst, spare));
+    CU_ASSERT_FALSE(jump_netlink_sole_choice(netlink, &dst6, out));
+    ip("-6 rule del fwmark 7 lookup 100");
+    ip("addr add 2001:db8:1::2/64 dev out nodad");
+    ip("addr add 2001:db8:2::2/64 dev spare nodad");
+    ip("-6 route add default via 2001:db8:1::1 dev out metric 100");
+    ip("-6 route add default via 2001:db8:2::1 dev spare metric 200");
+    usleep(50000);
+    CU_ASSERT_TRUE(jump_netlink_sole_choice(netlink, &dst6, out));
+    ip("-6 route append default via 2001:db8:2::1 dev spare metric 100");
+    CU_ASSERT_FALSE(jump_netlink_sole_choice(netlink, &dst6, out) || jump_netlink_sole_choice(netlink, &dst6, spare));
     end();
 }
 
@@ -301,7 +411,10 @@ static void test_netlink_a_tun_is_no_way_out(void)
     X(test_netlink_the_source_is_what_the_kernel_would_use)                         \
     X(test_netlink_an_interface_without_a_route_is_no_way_out)                      \
     X(test_netlink_an_interface_that_borrows_an_address_is_no_way_out)              \
-    X(test_netlink_a_tun_is_no_way_out)
+    X(test_netlink_a_tun_is_no_way_out)                                             \
+    X(test_netlink_a_question_is_about_one_socket)                                  \
+    X(test_netlink_what_the_kernel_denies_is_told_from_what_it_does_not_say)        \
+    X(test_netlink_one_way_is_certain_only_where_nothing_else_chooses)
 
 /* A user namespace in which this user is root: `ip` keeps its capabilities over exec only so. */
 static bool become_root_inside(void)

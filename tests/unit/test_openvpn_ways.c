@@ -287,6 +287,56 @@ static void test_openvpn_ways_a_link_through_what_is_no_uplink_counts_while_rout
     CU_ASSERT_TRUE(is_way(&list[1], v4(100), 5, false));
 }
 
+/* A VRF, another tunnel, an answer that did not come: what works is tried as long as nobody says that it cannot. */
+static void test_openvpn_ways_a_link_that_nobody_can_place_is_a_way_wished_for_least(void)
+{
+    struct jump_path only = v4(77);
+
+    dual_stack();
+    at.ifindex = 0;
+    at.unknown = true;
+    CU_ASSERT_EQUAL_FATAL(make(8), 5);
+    CU_ASSERT_TRUE(is_way(&list[0], v4(100), 0, true));
+    CU_ASSERT_EQUAL(list[0].priority, 4);
+    CU_ASSERT_STRING_EQUAL(list[0].name, "");
+    CU_ASSERT_TRUE(is_way(&list[1], v4(100), 5, false));
+    CU_ASSERT_EQUAL(make(1), 1);
+    CU_ASSERT_TRUE(list[0].via_link); /* never cut off */
+    CU_ASSERT_EQUAL(jump_ways_list(list, 8, two_families, 0, &at, &only), 1); /* no other way at all */
+    CU_ASSERT_TRUE(is_way(&list[0], v4(100), 0, true));
+    at.on_device = true; /* bound to what is no uplink */
+    at.ifindex = 9;
+    CU_ASSERT_EQUAL(make(8), 5);
+    CU_ASSERT_TRUE(is_way(&list[0], v4(100), 9, true));
+    at.ifindex = 6; /* to one that is */
+    CU_ASSERT_EQUAL(make(8), 4);
+    CU_ASSERT_TRUE(is_way(&list[0], v4(100), 6, true));
+    CU_ASSERT_STRING_EQUAL(list[0].name, "up6");
+}
+
+static void test_openvpn_ways_a_link_is_not_lost_while_nobody_knows_where_it_leads(void)
+{
+    struct jump_uplink known, moved, unknown;
+
+    dual_stack();
+    CU_ASSERT_EQUAL_FATAL(make(8), 4);
+    known = moved = list[0];
+    moved.ifindex = 6;
+    moved.source = v4(6);
+    CU_ASSERT_TRUE(jump_ways_same(&known, &known));
+    CU_ASSERT_FALSE(jump_ways_same(&known, &moved));
+    CU_ASSERT_FALSE(jump_ways_same(&list[0], &list[1]));
+    at.ifindex = 0;
+    at.unknown = true;
+    CU_ASSERT_EQUAL_FATAL(make(8), 5);
+    unknown = list[0];
+    CU_ASSERT_TRUE(jump_ways_same(&known, &unknown));
+    CU_ASSERT_TRUE(jump_ways_same(&unknown, &moved));
+    CU_ASSERT_FALSE(jump_ways_same(&unknown, &list[1])); /* another socket */
+    unknown.server = v4(101);
+    CU_ASSERT_FALSE(jump_ways_same(&known, &unknown));
+}
+
 static void test_openvpn_ways_local_leaves_only_ways_from_that_address(void)
 {
     struct jump_path only = v4(6);
@@ -355,6 +405,8 @@ static void test_openvpn_ways_full_arrays_are_still_cut_to_the_cap(void)
     X(test_openvpn_ways_an_interface_with_one_family_is_a_way_for_that_one)             \
     X(test_openvpn_ways_a_lost_device_takes_its_link_away)                              \
     X(test_openvpn_ways_a_link_through_what_is_no_uplink_counts_while_routing_takes_it) \
+    X(test_openvpn_ways_a_link_that_nobody_can_place_is_a_way_wished_for_least)         \
+    X(test_openvpn_ways_a_link_is_not_lost_while_nobody_knows_where_it_leads)           \
     X(test_openvpn_ways_local_leaves_only_ways_from_that_address)                       \
     X(test_openvpn_ways_a_link_local_source_leads_to_link_local_servers_only)           \
     X(test_openvpn_ways_full_arrays_are_still_cut_to_the_cap)

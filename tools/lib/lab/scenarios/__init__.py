@@ -6,7 +6,7 @@ Each module owns a few scenarios and what they expect; none knows another.
 # They register themselves.
 from . import smoke, start, moves, families, outages, lossy, captured, neighbours, crowd, weather, throughput  # noqa: F401
 from . import configurations  # noqa: F401
-from . import uplinks, plaintext, mappings, newcomer  # noqa: F401
+from . import uplinks, routing, plaintext, mappings, newcomer  # noqa: F401
 from . import attacks_replay, attacks_forged, attacks_race, attacks_path  # noqa: F401
 from . import attacks_neighbour, attacks_birth, attacks_flood  # noqa: F401
 from . import attacks_replay, attacks_forged, attacks_race  # noqa: F401
