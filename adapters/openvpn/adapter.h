@@ -65,6 +65,7 @@ struct jump_ovpn_client {
     uint8_t secret[JUMP_SECRET_BYTES]; /* of the first handshake: the session's id comes from it */
     uint8_t newer[JUMP_SECRET_BYTES];  /* of a rekey that was done before the user was authorised */
     char common_name[JUMP_OVPN_NAME_BYTES];
+    char tunnel[JUMP_MANAGEMENT_TUNNEL_BYTES]; /* its IPv4 address there, as it was given at first */
 };
 
 /** How often a name came again while its session lived. */
@@ -107,6 +108,7 @@ struct jump_ovpn {
 
     jump_time now; /* of the last look at the clock */
     jump_time activity_at, flush_at;
+    jump_time management_again_at; /* JUMP_NEVER: nobody waits there to be told apart */
     jump_time looked_at; /* when poll last had our own descriptors in it */
     bool busy;           /* OpenVPN's last wait was none */
     struct jump_ovpn_numbers active; /* of peers with activity since the last report */
@@ -161,6 +163,9 @@ int jump_ovpn_feed(struct jump_ovpn *ovpn, const struct jump_input *in);
 
 /** A control datagram without its envelope byte. */
 void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t bytes_len, const struct jump_path *from);
+
+/** Server: end this peer's instance. `client` NULL: unknown. @return false: nobody takes the command */
+bool jump_ovpn_kill(struct jump_ovpn *ovpn, const struct jump_map_peer *peer, const struct jump_ovpn_client *client);
 
 /** Client: connect anew: at once, but later and later while sessions keep ending young. */
 void jump_ovpn_restart(struct jump_ovpn *ovpn);

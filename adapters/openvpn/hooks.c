@@ -331,20 +331,20 @@ void jump_ovpn_open_authorised(struct jump_ovpn *o)
         say_refused(o, client, result);
         jump_map_fence(o->map, client->host);
         if (o->management != NULL)
-            (void)jump_management_kill(o->management, &client->shown, jump_map_find(o->map, client->host)->peer_id,
-                                       o->link_inet6);
+            (void)jump_ovpn_kill(o, jump_map_find(o->map, client->host), client);
     }
 }
 
 static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[],
                           struct openvpn_plugin_args_func_return *out)
 {
-    const char *name = env_get(envp, "common_name");
+    const char *name = env_get(envp, "common_name"), *tunnel = env_get(envp, "ifconfig_pool_remote_ip");
     char text[JUMP_INJECT_BYTES];
     int result;
 
     if (name != NULL)
         (void)snprintf(client->common_name, sizeof client->common_name, "%s", name);
+    (void)snprintf(client->tunnel, sizeof client->tunnel, "%s", tunnel != NULL ? tunnel : "");
     client->shown_known = take_address(&client->shown, envp);
     if (client->shown_known)
         tell_alias(o, client);

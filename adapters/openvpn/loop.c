@@ -22,6 +22,7 @@
 #define FLUSH_EVERY JUMP_MS(1)
 #define ADVICE_EVERY JUMP_MS(100)
 #define NETWORKS_EVERY JUMP_MS(100) /* a look costs a few questions to the kernel for each interface */
+#define AGAIN_EVERY JUMP_MS(1000) /* an instance that ends leaves OpenVPN's list after 5 s */
 #define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
 #define RESTART_WAIT_MAX 6       /* 2^6 s */
 #define FLUSH_PACKETS 24 /* a millisecond: 270 Mbit/s of full packets */
@@ -50,6 +51,13 @@ void jump_ovpn_log(const struct jump_ovpn *ovpn, enum jump_log_level level, cons
 static uint32_t number_of(jump_host host)
 {
     return (uint32_t)(host & 0xffffff);
+}
+
+static struct jump_ovpn_client *client_of(const struct jump_ovpn *ovpn, jump_host host)
+{
+    struct jump_ovpn_client *client = number_of(host) < ovpn->numbers ? ovpn->client_of[number_of(host)] : NULL;
+
+    return client != NULL && client->host == host ? client : NULL;
 }
 
 /* With `multihome` what goes where a session's own packets came from leaves from the address they came to. */
@@ -94,6 +102,17 @@ void jump_ovpn_restart(struct jump_ovpn *ovpn)
         ovpn->quick_ends++;
 }
 
+bool jump_ovpn_kill(struct jump_ovpn *ovpn, const struct jump_map_peer *peer, const struct jump_ovpn_client *client)
+{
+    struct jump_management_instance instance = {.shown = peer->shown, .peer_id = peer->peer_id};
+
+    if (client != NULL) {
+        instance.common_name = client->common_name;
+        instance.tunnel = client->tunnel;
+    }
+    return jump_management_kill(ovpn->management, &instance, ovpn->link_inet6);
+}
+
 static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reason reason)
 {
     struct jump_map_peer *peer = jump_map_find(ovpn->map, host);
@@ -109,7 +128,7 @@ static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reaso
     }
     jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): closing its client instance", jump_reason_name(reason));
     if (ovpn->management != NULL
-        && !jump_management_kill(ovpn->management, &peer->shown, peer->peer_id, ovpn->link_inet6))
+        && !jump_ovpn_kill(ovpn, peer, client_of(ovpn, host)))
         jump_ovpn_log(ovpn, JUMP_LOG_ERROR, "the management socket does not take commands: the instance stays until OpenVPN ends it, its packets are dropped");
 }
 
@@ -126,13 +145,6 @@ static void session_ended(struct jump_ovpn *ovpn, const struct jump_action *acti
     jump_map_unbind(ovpn->map, host, &id);
     if (end_host)
         end_instance(ovpn, host, reason);
-}
-
-static struct jump_ovpn_client *client_of(const struct jump_ovpn *ovpn, jump_host host)
-{
-    struct jump_ovpn_client *client = number_of(host) < ovpn->numbers ? ovpn->client_of[number_of(host)] : NULL;
-
-    return client != NULL && client->host == host ? client : NULL;
 }
 
 /* OpenVPN never sees a move, so its log says so from here. As often as the policy's switch rate allows, no more. */
@@ -386,6 +398,12 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
     if (lost > 0)
         jump_ovpn_log(ovpn, JUMP_LOG_ERROR, "the management socket is lost: the instances of %zu ended sessions stay until OpenVPN ends them, their packets are dropped",
                       lost);
+    if (ovpn->management_again_at <= ovpn->now && ovpn->management != NULL) {
+        jump_management_again(ovpn->management);
+        ovpn->management_again_at = JUMP_NEVER;
+    }
+    if (ovpn->management != NULL && ovpn->management_again_at == JUMP_NEVER && jump_management_unclear(ovpn->management))
+        ovpn->management_again_at = ovpn->now + AGAIN_EVERY;
     if (ovpn->networks_wait)
         jump_ovpn_networks_changed(ovpn);
     if (ovpn->advice_waits && ovpn->advice_at + ADVICE_EVERY <= ovpn->now)
@@ -432,6 +450,8 @@ jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
 {
     jump_time at = earlier(jump_engine_deadline(ovpn->engine), ovpn->restart_at);
 
+    if (ovpn->management != NULL)
+        at = earlier(at, ovpn->management_again_at);
     if (ovpn->behind.len > 0)
         at = earlier(at, ovpn->flush_at);
     if (ovpn->active.len > 0)

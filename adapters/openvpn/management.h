@@ -40,16 +40,34 @@ void jump_management_run(struct jump_management *management);
 /** How many ends were lost since the last call (the other end closed, or its status is not understood). */
 size_t jump_management_lost(struct jump_management *management);
 
+#define JUMP_MANAGEMENT_NAME_BYTES 65
+#define JUMP_MANAGEMENT_TUNNEL_BYTES 16
+
+/** What is known of an instance that shall end. */
+struct jump_management_instance {
+    struct jump_path shown;  /* the address that OpenVPN knows it by */
+    uint32_t peer_id;        /* UINT32_MAX: unknown */
+    const char *common_name; /* NULL or "": unknown */
+    const char *tunnel;      /* its IPv4 address in the tunnel; NULL or "": unknown */
+};
+
 /**
- * End the instance that OpenVPN knows by this address: at once, or as soon as the other end takes commands again.
+ * End an instance: at once, or as soon as the other end takes commands again.
  *
- * @param inet6_socket the server's socket is AF_INET6: OpenVPN's `kill` finds nobody there, so the instance is looked
- *                     up by its peer-id (or address) in `status 3`, and `client-kill` is used
- * @param peer_id      UINT32_MAX: unknown
+ * @param inet6_socket the server's socket is AF_INET6: OpenVPN's `kill` finds nobody there, so the instance is looked up
+ *                     in `status 3`, and `client-kill` is used. By its peer-id; where that is unknown by its address,
+ *                     which has no port there if it is IPv6, by name and tunnel address. Where several rows fit nobody
+ *                     is ended, and it waits for jump_management_again
  * @return false: not connected, or no room
  */
-bool jump_management_kill(struct jump_management *management, const struct jump_path *shown, uint32_t peer_id,
+bool jump_management_kill(struct jump_management *management, const struct jump_management_instance *instance,
                           bool inet6_socket);
+
+/** Some wait because several rows fitted. */
+bool jump_management_unclear(const struct jump_management *management);
+
+/** Look for those again: by now the others may be gone. Every second or so. */
+void jump_management_again(struct jump_management *management);
 
 /** The instance that OpenVPN knew by this address is gone by itself: whoever has the address next must not be ended. */
 void jump_management_forget(struct jump_management *management, const struct jump_path *shown);

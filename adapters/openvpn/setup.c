@@ -235,7 +235,7 @@ int jump_ovpn_open(const struct openvpn_plugin_args_open_in *in, struct openvpn_
         o->plugin_log = in->callbacks->plugin_log;
         o->arguments.log_level = JUMP_LOG_INFO;
         o->link_fd = -1;
-        o->restart_at = JUMP_NEVER;
+        o->restart_at = o->management_again_at = JUMP_NEVER;
     }
     if (o == NULL || !open_all(o, in, out, &problem)) {
         in->callbacks->plugin_log(PLOG_ERR, "jumping", "%s%s", problem.text,

@@ -32,6 +32,12 @@ static struct jump_path path_of(unsigned n)
     return path;
 }
 
+static bool kill_one(const struct jump_path *shown, uint32_t peer_id, bool inet6)
+{
+    const struct jump_management_instance instance = { .shown = *shown, .peer_id = peer_id, .common_name = "name" };
+    return jump_management_kill(client, &instance, inet6);
+}
+
 static void begin(size_t room)
 {
     struct jump_problem problem;
@@ -131,7 +137,7 @@ static void test_openvpn_management_two_thousand_ends_at_once_on_an_ipv4_socket(
     begin(PEERS);
     for (unsigned n = 0; n < PEERS; n++) {
         struct jump_path path = path_of(n);
-        CU_ASSERT_TRUE(jump_management_kill(client, &path, n, false));
+        CU_ASSERT_TRUE(kill_one(&path, n, false));
     }
     CU_ASSERT_TRUE(jump_management_waiting(client) > 0); /* more than socket and buffer hold: the test is one */
     for (int i = 0; i < 100; i++)
@@ -148,7 +154,7 @@ static void test_openvpn_management_two_thousand_ends_at_once_on_an_ipv6_socket(
     begin(PEERS);
     for (unsigned n = 0; n < PEERS; n++) {
         struct jump_path path = path_of(n);
-        CU_ASSERT_TRUE(jump_management_kill(client, &path, n % 3 == 0 ? UINT32_MAX : n, true));
+        CU_ASSERT_TRUE(kill_one(&path, n % 3 == 0 ? UINT32_MAX : n, true));
     }
     for (int i = 0; i < 100; i++)
         turn(PEERS);
@@ -165,7 +171,7 @@ static void test_openvpn_management_who_is_not_in_the_list_is_gone_and_nobody_el
     begin(4);
     for (unsigned n = 8; n < 12; n++) {
         struct jump_path path = path_of(n);
-        CU_ASSERT_TRUE(jump_management_kill(client, &path, n, true));
+        CU_ASSERT_TRUE(kill_one(&path, n, true));
     }
     for (int i = 0; i < 5; i++)
         turn(10);
@@ -180,8 +186,8 @@ static void test_openvpn_management_an_instance_that_went_by_itself_is_forgotten
 {
     struct jump_path first = path_of(1), second = path_of(2);
     begin(4);
-    CU_ASSERT_TRUE(jump_management_kill(client, &first, 1, true));
-    CU_ASSERT_TRUE(jump_management_kill(client, &second, 2, true));
+    CU_ASSERT_TRUE(kill_one(&first, 1, true));
+    CU_ASSERT_TRUE(kill_one(&second, 2, true));
     jump_management_forget(client, &first);
     for (int i = 0; i < 5; i++)
         turn(10);
@@ -198,7 +204,7 @@ static void test_openvpn_management_over_a_rest_a_quiet_connection_stays(void)
     begin(PEERS);
     jump_management_rest(client);
     CU_ASSERT_TRUE(jump_management_fd(client, &events) >= 0);
-    CU_ASSERT_TRUE(jump_management_kill(client, &path, 1, false));
+    CU_ASSERT_TRUE(kill_one(&path, 1, false));
     end();
 }
 
@@ -208,10 +214,10 @@ static void test_openvpn_management_over_a_rest_a_half_heard_answer_is_nobodys(v
     short events;
 
     begin(PEERS);
-    CU_ASSERT_TRUE(jump_management_kill(client, &path, 1, true)); /* status 3 is on its way */
+    CU_ASSERT_TRUE(kill_one(&path, 1, true)); /* status 3 is on its way */
     jump_management_rest(client);
     CU_ASSERT_TRUE(jump_management_fd(client, &events) < 0);
-    CU_ASSERT_FALSE(jump_management_kill(client, &path, 1, true));
+    CU_ASSERT_FALSE(kill_one(&path, 1, true));
     end();
 }
 
@@ -220,22 +226,97 @@ static void test_openvpn_management_what_is_lost_is_counted_and_a_full_queue_say
     begin(3);
     for (unsigned n = 0; n < 4; n++) {
         struct jump_path path = path_of(n);
-        CU_ASSERT_EQUAL(jump_management_kill(client, &path, n, true), n < 3);
+        CU_ASSERT_EQUAL(kill_one(&path, n, true), n < 3);
     }
     close(server);
     jump_management_run(client);
     CU_ASSERT_EQUAL(jump_management_lost(client), 3);
     CU_ASSERT_EQUAL(jump_management_lost(client), 0);
     struct jump_path path = path_of(7);
-    CU_ASSERT_FALSE(jump_management_kill(client, &path, 7, true));
+    CU_ASSERT_FALSE(kill_one(&path, 7, true));
     end();
     begin(3); /* another form of status than the one we know */
-    CU_ASSERT_TRUE(jump_management_kill(client, &path, 7, true));
+    CU_ASSERT_TRUE(kill_one(&path, 7, true));
     read_all();
     answer("CLIENT LIST\r\nname,10.0.0.7:1194\r\nEND\r\n");
     jump_management_run(client);
     CU_ASSERT_EQUAL(jump_management_lost(client), 1);
     CU_ASSERT_EQUAL(jump_management_waiting(client), 0);
+    end();
+}
+
+/* Native IPv6 addresses stand there without a port. */
+static struct jump_path ipv6(uint8_t n, uint16_t port)
+{
+    struct jump_path path = { .ip = { 0x20, 0x01, 0x0d, 0xb8 }, .port = port };
+    path.ip[15] = n;
+    return path;
+}
+
+static void kill_ipv6(uint8_t n, uint16_t port, const char *name, const char *tunnel)
+{
+    const struct jump_management_instance instance = { .shown = ipv6(n, port), .peer_id = UINT32_MAX, .common_name = name, .tunnel = tunnel };
+    CU_ASSERT_TRUE(jump_management_kill(client, &instance, true));
+}
+
+static const char long_header[] = "HEADER\tCLIENT_LIST\tCommon Name\tReal Address\tVirtual Address\tClient ID\tPeer ID\r\n";
+
+/* Whatever is asked for now is answered with these rows. @return how often that was */
+static unsigned status_is(const char *rows)
+{
+    unsigned before = statuses, answered = 0;
+    jump_management_run(client);
+    read_all();
+    for (; before + answered < statuses && answered < 10; answered++) {
+        answer(long_header);
+        answer(rows);
+        answer("END\r\n");
+        jump_management_run(client);
+        read_all();
+    }
+    return answered;
+}
+
+static void test_openvpn_management_an_ipv6_address_has_no_port_there(void)
+{
+    begin(8);
+    kill_ipv6(0x77, 40000, "me", NULL); /* the port is not looked at, nor taken out of somebody's address */
+    kill_ipv6(1, 5, NULL, NULL);
+    status_is("CLIENT_LIST\tme\t2001:db8::77\t10.8.0.2\t5000\t0\r\n"
+              "CLIENT_LIST\tvictim\t2001:db8::1:5\t10.8.0.3\t5001\t1\r\n"
+              "CLIENT_LIST\tother\t2001:db8::1\t10.8.0.4\t5002\t2\r\n");
+    CU_ASSERT_TRUE(ended[0] == 1 && ended[1] == 0 && ended[2] == 1);
+    CU_ASSERT_EQUAL(jump_management_waiting(client), 0);
+    CU_ASSERT_FALSE(jump_management_unclear(client));
+    end();
+}
+
+static void test_openvpn_management_of_several_at_one_address_the_right_one_is_ended_or_nobody(void)
+{
+    begin(8);
+    kill_ipv6(1, 5, "me", "10.8.0.3");
+    kill_ipv6(2, 5, "me", "10.8.0.99"); /* a script gave it another address */
+    kill_ipv6(3, 5, "me", NULL);
+    kill_ipv6(4, 5, "me", NULL);
+    status_is("CLIENT_LIST\tme\t2001:db8::1\t10.8.0.2\t5000\t0\r\n"
+              "CLIENT_LIST\tme\t2001:db8::1\t10.8.0.3\t5001\t1\r\n"
+              "CLIENT_LIST\tyou\t2001:db8::2\t10.8.0.4\t5002\t2\r\n"
+              "CLIENT_LIST\tme\t2001:db8::2\t10.8.0.5\t5003\t3\r\n"
+              "CLIENT_LIST\tme\t2001:db8::3\t10.8.0.6\t5004\t4\r\n"
+              "CLIENT_LIST\tme\t2001:db8::3\t10.8.0.7\t5005\t5\r\n"
+              "CLIENT_LIST\tyou\t2001:db8::4\t10.8.0.8\t5006\t6\r\n");
+    CU_ASSERT_TRUE(ended[0] == 0 && ended[1] == 1 && ended[2] == 0 && ended[3] == 1 && ended[4] == 0 && ended[5] == 0 && ended[6] == 0);
+    CU_ASSERT_EQUAL(jump_management_waiting(client), 1); /* the third: told apart by nothing */
+    CU_ASSERT_TRUE(jump_management_unclear(client));
+    CU_ASSERT_EQUAL(status_is(""), 0); /* in its own time, not in a circle */
+    kill_ipv6(5, 5, "me", NULL);  /* another's question takes it along */
+    status_is("CLIENT_LIST\tme\t2001:db8::3\t10.8.0.6\t5004\t4\r\nCLIENT_LIST\tme\t2001:db8::3\t10.8.0.7\t5005\t5\r\n");
+    CU_ASSERT_EQUAL(jump_management_waiting(client), 1);
+    jump_management_again(client); /* by now one of the two is gone */
+    status_is("CLIENT_LIST\tme\t2001:db8::3\t10.8.0.7\t5005\t5\r\n");
+    CU_ASSERT_TRUE(ended[4] == 0 && ended[5] == 1);
+    CU_ASSERT_EQUAL(jump_management_waiting(client), 0);
+    CU_ASSERT_EQUAL(jump_management_lost(client), 0);
     end();
 }
 
@@ -246,6 +327,8 @@ static void test_openvpn_management_what_is_lost_is_counted_and_a_full_queue_say
     X(test_openvpn_management_an_instance_that_went_by_itself_is_forgotten)                    \
     X(test_openvpn_management_over_a_rest_a_quiet_connection_stays)                            \
     X(test_openvpn_management_over_a_rest_a_half_heard_answer_is_nobodys)                      \
+    X(test_openvpn_management_an_ipv6_address_has_no_port_there)                               \
+    X(test_openvpn_management_of_several_at_one_address_the_right_one_is_ended_or_nobody)      \
     X(test_openvpn_management_what_is_lost_is_counted_and_a_full_queue_says_so)
 
 RUN_TESTS("openvpn_management", TESTS)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What an independent review of the plugin found, each as small as it can be shown.
 
-A session when its OpenVPN goes on over TCP; a newcomer under an alias who is refused; instances that
-nobody ended. Read next: newcomer.py, host_life.py.
+A session when its OpenVPN goes on over TCP; a newcomer under an alias who is refused; instances on an
+IPv6 socket that nobody ended. Read next: newcomer.py, host_life.py.
 """
 import os
 import re
@@ -91,3 +91,31 @@ def newcomer_refused(story):
 def newcomer_refused_late(story):
     return _refused(story, 'echo 2 >"$client_connect_deferred_file"\n'
                            '(sleep 2; echo 0 >"$client_connect_deferred_file") >/dev/null 2>&1 &\n')
+
+
+# Nothing of ours arrives at the router but what is OpenVPN's: envelopes begin with 0xF8.
+_NO_BIRTH = 'table inet x {\nchain f { type filter hook forward priority 0; udp dport 1194 @th,64,8 0xf8 drop; }\n}\n'
+
+
+def _expect_ended(result):
+    facts = result['facts']
+    return failed((facts['ended'] >= 2, f'sessions end in their birth ({facts["ended"]})'),
+                  (facts['kills'] == facts['ended'], f'each one\'s instance is ended ({facts["kills"]})'),
+                  (facts['instances'] <= 2, f'no instance stays behind ({facts["instances"]})'))
+
+
+@scenario('unborn-over-ipv6', 'births that are lost, over IPv6: their instances end, whose peer-id nobody knows', _expect_ended,
+          variants=(('--policy', 'strict'),))
+def unborn_over_ipv6(story):
+    status = f'{story.run.folder}/status'
+    pair = Pair(story.run, 'p', story.stage, family=6, keepalive='none',
+                server_lines=['duplicate-cn', f'status {status} 1', 'status-version 3'])
+    pair.network.inside(pair.network.router, 'nft', '-f', '-', stdin=_NO_BIRTH)
+    pair.server.start()
+    pair.clients[0].start()
+    pause(20, 'a session that is not born ends, the client begins anew')
+    with open(status, encoding='utf-8') as file:
+        instances = sum(line.startswith('CLIENT_LIST') for line in file)
+    kills = set(re.findall(r'CMD \'client-kill (\d+)', pair.server.log()))
+    return {'figures': {}, 'facts': {'ended': pair.server.log().count('closing its client instance'), 'kills': len(kills),
+                                     'instances': instances}}
