@@ -9,6 +9,7 @@ import os
 import sys
 
 from . import report, scenarios  # noqa: F401  (scenarios fills the list)
+from .cgroups import sweep as sweep_groups
 from .check import check
 from .jumping import Stage
 from .network import REPOSITORY
@@ -115,6 +116,7 @@ def _dispatch(arguments, program):
     if arguments.command == 'clean':
         for name in sweep():
             print(f'removed {name}')
+        sweep_groups()
         return 0
     if arguments.command == 'check':
         unknown = [name for name in arguments.scenario if name not in SCENARIOS]

@@ -2,7 +2,7 @@
 """A31: under Debian's systemd units, and what an administrator sees: management socket, refusals without remains.
 
 systemd itself does not run in the lab. What the installed unit files set is read from them and applied by what systemd
-uses too: mount namespaces, resource limits, the capability bounding set, NOTIFY_SOCKET. Read next: neighbours.py.
+uses too: mount namespaces, resource limits, the capability bounding set, control groups, NOTIFY_SOCKET. Read next: neighbours.py.
 """
 import fcntl
 import os
@@ -12,6 +12,7 @@ import shutil
 import socket
 import subprocess
 
+from ..cgroups import Group, device
 from ..network import REPOSITORY
 from ..openvpn import Pair
 from ..run import Fault, now_ns, poll_until, say
@@ -20,17 +21,19 @@ from ..streams import Streams
 from .host_life import ENDS, end_of, tasks
 
 _UNITS = '/lib/systemd/system/openvpn-{}@.service'
+_OLD_UNIT = '/lib/systemd/system/openvpn@.service'
 _DROP_IN = f'{REPOSITORY}/plugins/openvpn/examples/systemd-strict.conf'
-_KNOWN = {'Type', 'PrivateTmp', 'WorkingDirectory', 'ExecStart', 'CapabilityBoundingSet', 'LimitNPROC', 'DeviceAllow',
+_KNOWN = {'Type', 'PrivateTmp', 'WorkingDirectory', 'ExecStart', 'CapabilityBoundingSet', 'LimitNPROC', 'TasksMax', 'DeviceAllow',
           'ProtectSystem', 'ProtectHome', 'KillMode', 'RestartSec', 'Restart', 'StateDirectory', 'StateDirectoryMode',
           'RuntimeDirectory', 'RuntimeDirectoryMode', 'RuntimeDirectoryPreserve', 'LogsDirectory', 'LogsDirectoryMode',
-          'ReadWritePaths'}
+          'ReadWritePaths', 'PIDFile'}
 _STATE_FILES = ('lab.audit.head', 'lab.audit.key', 'lab.key', 'lab.lock')
 # Everything in the mount namespace that `ip netns exec` has made: nothing of it reaches the machine.
 _PREPARE = '''set -e
 for folder in /var/lib /var/log /run; do mount -t tmpfs -o mode=755 tmpfs $folder; done
-mkdir -p /run/openvpn-server /run/notify "$CONFIG"
+mkdir -p /run/openvpn /run/openvpn-server /run/notify "$CONFIG"
 mount --bind "$NOTIFY" /run/notify
+mount --bind "$RUN" /run/openvpn
 mount -t tmpfs -o mode=755 tmpfs "$CONFIG"
 cp -r "$SOURCE"/. "$CONFIG"
 '''
@@ -53,7 +56,17 @@ def _read_unit(*paths):
     return found
 
 
-def _script(unit, folder):
+def _group(run, end, unit):
+    """The control group that systemd would make for the unit."""
+    group = Group(run, end)
+    if 'TasksMax' in unit:
+        group.limit_tasks(unit['TasksMax'][-1])
+    if 'DeviceAllow' in unit:
+        group.limit_devices([device(*line.split()) for line in unit['DeviceAllow']])
+    return group
+
+
+def _script(unit, folder, group):
     """The shell script that makes the process's surroundings, then runs its arguments."""
     lines = [_PREPARE]
     writable = [folder]
@@ -75,7 +88,7 @@ def _script(unit, folder):
     lines += [f'mount --rbind {path} {path} && mount -o remount,ro,bind {path}' for path in closed if path != folder]
     bounding = ','.join(['-all', *(f'+{name[4:].lower()}' for name in ' '.join(unit['CapabilityBoundingSet']).split())])
     limit = ['prlimit', f'--nproc={unit["LimitNPROC"][-1]}'] if 'LimitNPROC' in unit else []
-    lines.append(f'cd {folder}')
+    lines += [f'cd {folder}', *group.joining()]
     lines.append(' '.join(['exec', 'env', 'NOTIFY_SOCKET=/run/notify/socket', *limit, 'setpriv',
                            f'--bounding-set={bounding}', '"$@"']))
     return '\n'.join(lines)
@@ -84,26 +97,30 @@ def _script(unit, folder):
 class _Service:
     """One end of a pair, run as its unit would run it, with the plugin's own folders."""
 
-    def __init__(self, pair, stage, end, drop_ins=(), settings=''):
+    def __init__(self, pair, stage, end, drop_ins=(), unit_file=None):
         self._daemon = daemon = end_of(pair, end)
-        unit = _read_unit(_UNITS.format(end), *drop_ins)
+        self._unit = unit = _read_unit(unit_file or _UNITS.format(end), *drop_ins)
+        self._group = _group(pair.run, f'{pair.label}-{end}', unit)
         folder = unit['WorkingDirectory'][-1]
-        source, notify = f'{pair.folder}/{end}-etc', f'{pair.folder}/{end}-notify'
+        source, notify, self._run = (f'{pair.folder}/{end}-{name}' for name in ('etc', 'notify', 'run'))
         shutil.copytree(f'{pair.folder}/pki', source)
-        os.mkdir(notify)
+        for outside in (notify, self._run):
+            os.mkdir(outside)
         shutil.copy(stage.plugin, f'{source}/openvpn-plugin-jumping.so')
         shutil.copy(stage.policy(), f'{source}/mobile.ini')
         with open(daemon.config, encoding='utf-8') as file:
             lines = [line.replace(f'{pair.folder}/pki/', '') for line in file.read().splitlines()
                      if not line.startswith('plugin ')]
         lines += ['user nobody', 'group nogroup',
-                  f'plugin {folder}/openvpn-plugin-jumping.so {end} policy={folder}/mobile.ini{settings}']
+                  f'plugin {folder}/openvpn-plugin-jumping.so {end} policy={folder}/mobile.ini']
+        command = shlex.split(unit['ExecStart'][-1].replace('%t', '/run').replace('%i', 'lab'))
+        if '--daemon' in command:  # it would write to the machine's syslog
+            lines.append('log-append /proc/self/fd/1')
         with open(f'{source}/lab.conf', 'w', encoding='utf-8') as file:
             file.write('\n'.join([*lines, '']))
-        command = shlex.split(unit['ExecStart'][-1].replace('%t', '/run').replace('%i', 'lab'))
         daemon.words = command[1:]
-        daemon.through = ['env', f'CONFIG={folder}', f'SOURCE={source}', f'NOTIFY={notify}', 'sh', '-c',
-                          _script(unit, folder), 'sh']
+        daemon.through = ['env', f'CONFIG={folder}', f'SOURCE={source}', f'NOTIFY={notify}', f'RUN={self._run}', 'sh', '-c',
+                          _script(unit, folder, self._group), 'sh']
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f'{notify}/socket')
         os.chmod(f'{notify}/socket', 0o666)
@@ -125,18 +142,36 @@ class _Service:
                 return text.decode()
 
     def status(self):
-        """Of the process: its user, its bounding set, its limit of processes."""
+        """Of the process: its user, its bounding set, whether its limit of processes is the unit's."""
         pid = self._daemon.process.pid
         with open(f'/proc/{pid}/status', encoding='ascii') as file:
             lines = dict(line.rstrip('\n').split(':\t', 1) for line in file if ':\t' in line)
         with open(f'/proc/{pid}/limits', encoding='ascii') as file:
             limit = next(line.split()[2] for line in file if line.startswith('Max processes'))
-        return {'user': lines['Uid'].split()[1], 'bounding': lines['CapBnd'], 'processes': limit}
+        return {'user': lines['Uid'].split()[1], 'bounding': lines['CapBnd'],
+                'limited': limit == self._unit.get('LimitNPROC', [limit])[-1]}
+
+    def run_files(self):
+        """In /run/openvpn: their names, and whether the pid is that of the process that was started."""
+        with open(f'{self._run}/lab.pid', encoding='ascii') as file:
+            return {'names': sorted(os.listdir(self._run)), 'pid': int(file.read()) == self._daemon.process.pid}
+
+    def limits(self):
+        """Of the unit's limits by control groups: what the kernel holds; None: this one has no such controller for us."""
+        found = {}
+        if 'TasksMax' in self._unit:
+            found['TasksMax'] = self._group.value('pids', 'pids.max')
+            found['tasks'] = self._group.value('pids', 'pids.current')
+            found['refused'] = self._group.value('pids', 'pids.events')
+        if 'DeviceAllow' in self._unit:
+            devices = self._group.value('devices', 'devices.list')
+            found['DeviceAllow'] = devices and devices.split('\n')
+        return found
 
 
-def _pair_of_units(story, drop_ins=()):
+def _pair_of_units(story, drop_ins=(), unit_file=None):
     pair = Pair(story.run, 'p', story.stage)
-    services = {end: _Service(pair, story.stage, end, drop_ins) for end in ENDS}
+    services = {end: _Service(pair, story.stage, end, drop_ins, unit_file) for end in ENDS}
     for end in ('server', 'client'):
         say(f'  starting the {end} as its unit does')
         end_of(pair, end).start()
@@ -145,12 +180,23 @@ def _pair_of_units(story, drop_ins=()):
     return pair, services
 
 
+def _expect_limits(end, limits):
+    """None stands for a controller that this machine does not have; the facts say so."""
+    tun = device('/dev/net/tun', 'rw')
+    return failed(
+        (limits.get('TasksMax') in (None, '10'), f'the {end} has its TasksMax ({limits})'),
+        (limits.get('tasks') in (None, '1'), f'the {end}\'s group has one thread ({limits})'),
+        (limits.get('refused') in (None, 'max 0'), f'the {end} never wanted more than it may ({limits})'),
+        (limits['DeviceAllow'] is None or (tun in limits['DeviceAllow'] and 'a *:* rwm' not in limits['DeviceAllow']),
+         f'the {end} has its DeviceAllow ({limits})'))
+
+
 def _expect_unit(result):
     facts = result['facts']
-    return expect_survived(result, moved=True) + failed(
+    return sum((_expect_limits(end, facts['limits'][end]) for end in ENDS), []) + expect_survived(result, moved=True) + failed(
         *(('READY=1' in facts['notified'][end], f'the {end} tells systemd that it is ready ({facts["notified"][end]!r})')
           for end in ENDS),
-        *((facts['status'][end]['user'] == '65534' and facts['status'][end]['processes'] == '10'
+        *((facts['status'][end]['user'] == '65534' and facts['status'][end]['limited']
            and int(facts['status'][end]['bounding'], 16) < 1 << 30, f'the {end} is confined ({facts["status"][end]})')
           for end in ENDS),
         *((facts['tasks'][end] == 1, f'the {end} has one thread') for end in ENDS),
@@ -159,15 +205,19 @@ def _expect_unit(result):
            f'the {end}\'s default folders hold its files ({facts["files"][end]})') for end in ENDS))
 
 
-def _unit(story, drop_ins=()):
-    pair, services = _pair_of_units(story, drop_ins)
+def _unit(story, drop_ins=(), unit_file=None):
+    """unit_file: one for both ends; its --daemon forks nothing where NOTIFY_SOCKET is answered (OpenVPN's own rule)."""
+    pair, services = _pair_of_units(story, drop_ins, unit_file)
     streams = Streams(pair)
     pause(1, 'traffic both ways')
     watch, cut_at = story.watch(pair), now_ns()
     result = watch.result(cut_at, pair.network.rebind(pair.network.clients[0]), streams)
+    if unit_file:
+        result['facts']['run'] = {end: services[end].run_files() for end in ENDS}
     result['facts'] |= {
         'notified': {end: services[end].notified() for end in ENDS},
-        'status': {end: services[end].status() for end in ENDS}, 'tasks': {end: tasks(end_of(pair, end)) for end in ENDS},
+        'status': {end: services[end].status() for end in ENDS}, 'limits': {end: services[end].limits() for end in ENDS},
+        'tasks': {end: tasks(end_of(pair, end)) for end in ENDS},
         'files': {end: {'state': sorted(name for name in os.listdir(end_of(pair, end).end.state) if 'mgmt' not in name),
                         'audit': os.listdir(os.path.dirname(end_of(pair, end).end.audit))} for end in ENDS}}
     return result
@@ -176,6 +226,19 @@ def _unit(story, drop_ins=()):
 @scenario('a31-unit', 'both ends as Debian\'s units run them, user nobody; NAT rebinding (plugin only)', _expect_unit)
 def a31_unit(story):
     return _unit(story)
+
+
+def _expect_daemon(result):
+    facts = result['facts']
+    return _expect_unit(result) + failed(
+        *((facts['run'][end] == {'names': ['lab.pid', 'lab.status'], 'pid': True},
+           f'the {end}\'s status file and its id, of the process that systemd has started ({facts["run"][end]})')
+          for end in ENDS))
+
+
+@scenario('a31-unit-daemon', 'the same as openvpn@.service runs them, with --daemon (plugin only)', _expect_daemon)
+def a31_unit_daemon(story):
+    return _unit(story, unit_file=_OLD_UNIT)
 
 
 def _expect_strict(result):
