@@ -21,7 +21,7 @@ if WITH_OPENVPN
 openvpn_tests = \
 	tests/unit/test_openvpn_hold tests/unit/test_openvpn_inject tests/unit/test_openvpn_map \
 	tests/unit/test_openvpn_settings tests/unit/test_openvpn_loop tests/unit/test_openvpn_management \
-	tests/unit/test_openvpn_sockaddr tests/unit/test_openvpn_ways tests/unit/test_openvpn_open
+	tests/unit/test_openvpn_sockaddr tests/unit/test_openvpn_ways tests/unit/test_openvpn_open tests/unit/test_openvpn_io
 openvpn_test_cppflags = -I$(srcdir)/core/include -I$(srcdir)/adapters $(CUNIT_CFLAGS)
 openvpn_test_ldadd = libjump-openvpn.la libjump-system.la libjump-store.la libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
 tests_unit_test_openvpn_hold_SOURCES = tests/unit/test_openvpn_hold.c
@@ -39,6 +39,9 @@ tests_unit_test_openvpn_settings_LDADD = $(openvpn_test_ldadd)
 tests_unit_test_openvpn_loop_SOURCES = tests/unit/test_openvpn_loop.c
 tests_unit_test_openvpn_loop_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/adapters/openvpn $(openvpn_test_cppflags)
 tests_unit_test_openvpn_loop_LDADD = $(openvpn_test_ldadd) $(JSONC_LIBS) $(INIH_LIBS) $(MNL_LIBS)
+tests_unit_test_openvpn_io_SOURCES = tests/unit/test_openvpn_io.c
+tests_unit_test_openvpn_io_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/adapters/openvpn $(openvpn_test_cppflags)
+tests_unit_test_openvpn_io_LDADD = $(openvpn_test_ldadd) $(JSONC_LIBS) $(INIH_LIBS) $(MNL_LIBS)
 tests_unit_test_openvpn_management_SOURCES = tests/unit/test_openvpn_management.c
 tests_unit_test_openvpn_management_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/adapters/openvpn $(openvpn_test_cppflags)
 tests_unit_test_openvpn_management_LDADD = $(openvpn_test_ldadd)

@@ -37,6 +37,9 @@ static unsigned flights_len;
 static bool cut;
 static unsigned elsewhere; /* this client's packets come from an address that it was not born at */
 static char said[4096];
+static int kernel_says;      /* of a send; 0: it takes it */
+static unsigned takes_first; /* so many all the same */
+static unsigned not_taken;   /* data packets */
 
 /* In place of adapters/system/clock.c: the linker takes these first. */
 jump_time jump_clock_now(void)
@@ -72,6 +75,12 @@ static ssize_t to_a_list(int fd, const void *bytes, size_t len, int flags, const
     struct jump_path to;
     (void)fd;
     (void)flags;
+    if (kernel_says != 0 && takes_first == 0) {
+        not_taken += jump_map_opcode(bytes) == JUMP_OVPN_DATA_V2;
+        errno = kernel_says;
+        return -1;
+    }
+    takes_first -= kernel_says != 0;
     if (jump_sockaddr_to_path(&to, address, n))
         fly((unsigned)to.ip[14] << 8 | to.ip[15], (const uint8_t *)bytes + 1, len - 1);
     return (ssize_t)len;
@@ -146,6 +155,8 @@ static void begin(void)
     cut = false;
     elsewhere = 0;
     said[0] = '\0';
+    kernel_says = 0;
+    takes_first = not_taken = 0;
     flights = calloc(FLIGHTS, sizeof *flights);
     jump_policy_begin(&draft);
     config.policy = draft.policy;
@@ -382,6 +393,117 @@ static void test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_session
     end();
 }
 
+/* As in an outage: unbound, packets come, bound again. */
+static void hold_in_order(unsigned client, unsigned packets)
+{
+    struct jump_map_peer *peer = peer_at(client);
+    struct jump_id id = peer->session_id;
+    struct jump_path path = path_of(client);
+    uint8_t packet[60] = { JUMP_OVPN_DATA_V2 << 3 };
+    jump_map_unbind(server.map, peer->host, &id);
+    for (packet[5] = 0; packet[5] < packets; packet[5]++)
+        jump_ovpn_queue_behind(&server, (uint32_t)(peer->host & 0xffffff), packet, sizeof packet);
+    jump_map_bind(server.map, peer->host, &id, &path, false, now);
+    jump_ovpn_numbers_add(&server.behind, (uint32_t)(peer->host & 0xffffff));
+}
+
+static void a_full_send_queue(int why)
+{
+    unsigned next[3] = { 0 };
+    begin();
+    hold_in_order(1, 100);
+    hold_in_order(2, 100);
+    kernel_says = why;
+    takes_first = 30;
+    server.now = server.flush_at = now;
+    jump_ovpn_flush(&server);
+    CU_ASSERT_EQUAL(flights_len, 30);
+    CU_ASSERT_EQUAL(not_taken, 1);
+    for (unsigned i = 1; i <= 50; i++) {
+        not_taken = 0;
+        server.now = now += JUMP_MS(1);
+        jump_ovpn_run(&server);
+        CU_ASSERT_EQUAL(not_taken, 2); /* each asks once in a millisecond */
+        CU_ASSERT_TRUE(jump_ovpn_deadline(&server) > now && jump_ovpn_deadline(&server) <= now + JUMP_MS(1));
+    }
+    not_taken = 0;
+    uint8_t newer[60] = { JUMP_OVPN_DATA_V2 << 3, [5] = 100 };
+    jump_ovpn_queue_behind(&server, (uint32_t)(peer_at(1)->host & 0xffffff), newer, sizeof newer);
+    CU_ASSERT_EQUAL(not_taken, 1);
+    CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 171);
+    kernel_says = 0;
+    for (int i = 0; i < 20 && server.behind.len > 0; i++) {
+        server.now = now += JUMP_MS(1);
+        jump_ovpn_flush(&server);
+    }
+    CU_ASSERT_EQUAL(server.behind.len, 0);
+    for (unsigned i = 0; i < flights_len; i++)
+        if (flights[i].len == 59 && flights[i].client <= 2) /* in their order, each once */
+            CU_ASSERT_EQUAL(flights[i].bytes[4], next[flights[i].client]++);
+    CU_ASSERT_TRUE(next[1] == 101 && next[2] == 100);
+    CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->dropped, 0);
+    end();
+}
+
+static void test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause(void)
+{
+    a_full_send_queue(ENOBUFS);
+    a_full_send_queue(EAGAIN);
+}
+
+/* What the core says of each session is what the map does with its packets; while one is born they go where it began. */
+static bool map_and_core_agree(void)
+{
+    struct jump_session_view view;
+    for (size_t cursor = 0; jump_engine_walk(server.engine, &cursor, &view);) {
+        const struct jump_map_peer *peer = jump_map_find(server.map, view.host);
+        struct jump_path path = view.bound ? view.binding : view.birth_path;
+        path.transport = 0;
+        if (peer == NULL || peer->bound != (view.bound || view.state == JUMP_BIRTH)
+            || (peer->bound && memcmp(&peer->binding, &path, sizeof path) != 0))
+            return false;
+    }
+    return true;
+}
+
+static void sends_fail(int why)
+{
+    uint8_t secret[JUMP_SECRET_BYTES] = { 7, 7, 7 };
+    struct jump_input theirs = { .kind = JUMP_IN_OPEN, .host = CLIENTS + 1, .secret = secret, .path = server_path };
+    struct jump_input ours = { .kind = JUMP_IN_OPEN, .secret = secret, .path = path_of(CLIENTS + 1) };
+    bool agreed = true, waits = true;
+    begin();
+    kernel_says = why;
+    elsewhere = 9; /* its address changes, and one is born, while nothing can be sent */
+    CU_ASSERT_EQUAL(jump_map_open(server.map, &ours.host, &ours.path), 0);
+    feed_clients(&theirs);
+    CU_ASSERT_EQUAL(jump_ovpn_feed(&server, &ours), 0);
+    for (int i = 0; i < 8000; i++) {
+        run(JUMP_MS(1), JUMP_MS(1));
+        jump_ovpn_run(&server);
+        waits = waits && jump_ovpn_deadline(&server) > now;
+        agreed = agreed && map_and_core_agree();
+    }
+    CU_ASSERT_TRUE(agreed);
+    CU_ASSERT_TRUE(waits); /* a send that failed is not asked for again without a pause */
+    CU_ASSERT_TRUE(count(clients, JUMP_ATTACHED) < CLIENTS);
+    kernel_says = 0;
+    run(JUMP_MS(20000), JUMP_MS(1));
+    CU_ASSERT_TRUE(map_and_core_agree());
+    CU_ASSERT_EQUAL(count(server.engine, JUMP_ATTACHED), CLIENTS + 1);
+    CU_ASSERT_EQUAL(count(clients, JUMP_ATTACHED), CLIENTS + 1);
+    struct jump_path moved = path_of(5000);
+    CU_ASSERT_EQUAL(memcmp(&peer_at(9)->binding, &moved, sizeof moved), 0);
+    end();
+}
+
+static void test_openvpn_loop_sends_that_fail_leave_no_session_half_bound(void)
+{
+    sends_fail(ENOBUFS);
+    sends_fail(EAGAIN);
+    sends_fail(EPERM);
+}
+
 static void test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none(void)
 {
     struct jump_ovpn_client client = { .common_name = "laptop" };
@@ -585,6 +707,8 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_only_sessions_with_activity_are_reported_and_each_is)                    \
     X(test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again_and_for_no_others)    \
     X(test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back)            \
+    X(test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause) \
+    X(test_openvpn_loop_sends_that_fail_leave_no_session_half_bound)                             \
     X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
     X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \
     X(test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_no_more_than_a_probe)   \
