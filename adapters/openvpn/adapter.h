@@ -114,6 +114,7 @@ struct jump_ovpn {
     struct jump_ovpn_numbers active; /* of peers with activity since the last report */
     struct jump_ovpn_numbers behind; /* of peers that have a binding again and something held */
     bool key_material_missing; /* reported once */
+    bool no_link_said;         /* so is that */
     bool opens_wait;           /* some client's `opens` is set */
     uint32_t max_sessions;
 

@@ -352,6 +352,13 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
         wipe_secrets(client);
         return OPENVPN_PLUGIN_FUNC_SUCCESS; /* as bare */
     }
+    if (o->link_fd < 0) { /* nobody came over UDP yet, so this one did not: a configuration that could not be read */
+        if (!o->no_link_said)
+            jump_ovpn_log(o, JUMP_LOG_WARNING, "proto tcp cannot be taken over: clients stay as bare OpenVPN has them");
+        o->no_link_said = true;
+        wipe_secrets(client);
+        return OPENVPN_PLUGIN_FUNC_SUCCESS;
+    }
     watch_takeovers(o, client);
     if (client->host == 0) {
         if (!client->secret_known)

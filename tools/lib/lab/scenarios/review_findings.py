@@ -2,7 +2,7 @@
 """What an independent review of the plugin found, each as small as it can be shown.
 
 A session when its OpenVPN goes on over TCP; a newcomer under an alias who is refused; instances on an
-IPv6 socket that nobody ended. Read next: newcomer.py, host_life.py.
+IPv6 socket that nobody ended; a server over TCP that could not read so. Read next: newcomer.py, host_life.py.
 """
 import os
 import re
@@ -119,3 +119,29 @@ def unborn_over_ipv6(story):
     kills = set(re.findall(r'CMD \'client-kill (\d+)', pair.server.log()))
     return {'figures': {}, 'facts': {'ended': pair.server.log().count('closing its client instance'), 'kills': len(kills),
                                      'instances': instances}}
+
+
+def _expect_bare(result):
+    facts = result['facts']
+    return failed((facts['unread'], 'the server says that its configuration cannot be read'),
+                  (facts['said'], 'and that its clients stay bare, once one came over TCP'),
+                  (facts['sessions'] == 0, f'there is no session ({facts["sessions"]})'),
+                  (facts['restarts'] == 0, f'nobody throws the client out ({facts["restarts"]} restarts)'),
+                  (facts['pings'] == 3, f'the tunnel carries packets ({facts["pings"]} of 3)'))
+
+
+@scenario('tcp-server-unread', 'a server over TCP whose configuration comes from a pipe; its client announces itself', _expect_bare)
+def tcp_server_unread(story):
+    pair = Pair(story.run, 'p', story.stage, proto='tcp4',
+                remote=[f'remote {SERVER} {PORT} tcp4-client', f'remote {SERVER} {PORT + 1} udp4'])
+    server, client = pair.server, pair.clients[0]
+    server.through = ['bash', '-c', f'exec "$@" < <(cat {server.config})', 'bash']
+    server.words = ['--config', '/dev/stdin']
+    server.start()
+    client.start()
+    pause(14, 'longer than a birth and what it takes to end an instance')
+    return {'figures': {}, 'facts': {
+        'unread': any('cannot be read' in line for line in server.said()),
+        'said': any('proto tcp cannot be taken over' in line for line in server.said()),
+        'sessions': len(server.end.sessions()) + len(client.end.sessions()), 'restarts': client.restarts(),
+        'pings': pair.network.ping(client.namespace, TUNNEL_SERVER, 3)}}
