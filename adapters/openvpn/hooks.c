@@ -103,8 +103,13 @@ static int begin_session(struct jump_ovpn *o, struct jump_ovpn_client *client, c
         jump_ovpn_link_moved(o, (uint32_t)(client->host & 0xffffff), &in.path);
     in.path.transport = transport;
     result = jump_ovpn_feed(o, &in);
-    if (result == 0 && client->newer_known)
-        result = feed_epoch(o, client->host, client->newer, true);
+    if (result == 0 && client->newer_known && (result = feed_epoch(o, client->host, client->newer, true)) != 0) {
+        struct jump_input undo = {.kind = JUMP_IN_CLOSE};
+
+        undo.host = client->host; /* the context is to have none, so the core neither */
+        undo.reason = JUMP_REASON_HOST_TERMINATED;
+        (void)jump_ovpn_feed(o, &undo);
+    }
     if (result == 0)
         jump_ovpn_know_client(o, client->host, client);
     return result;

@@ -617,6 +617,10 @@ static void path_look(struct jump_audit_file *file, jump_time now)
     fd = path_open(&there, NULL, file);
     if (fd < 0)
         return; /* not allowed to make it any more: the old one goes on */
+    if (is_foreign(fd, &there)) { /* as it does where somebody else's took the name */
+        (void)close(fd);
+        return;
+    }
     line_restart(file);
     fd_use(file, fd, &there);
 }
@@ -761,6 +765,11 @@ bool jump_audit_file_reopen(struct jump_audit_file *file, struct jump_problem *p
     if (file->regular && status.st_dev == file->identity.st_dev && status.st_ino == file->identity.st_ino) {
         (void)close(fd); /* the same file: nothing to do, and its tail is ours */
         return true;
+    }
+    if (is_foreign(fd, &status)) {
+        jump_problem_set(problem, "cannot write the audit to %s: the file holds something else", file->name);
+        (void)close(fd);
+        return false;
     }
     line_restart(file);
     fd_use(file, fd, &status);

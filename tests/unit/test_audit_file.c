@@ -307,6 +307,27 @@ static void test_audit_file_rotation_is_noticed_without_being_told(void)
     rotate_and_write(false);
 }
 
+static void test_audit_file_after_a_rotation_somebody_elses_file_is_left_alone(void)
+{
+    size_t len;
+    char *theirs;
+
+    begin();
+    write_story(1);
+    CU_ASSERT_EQUAL(rename(log_path(), scratch_path(&scratch, "log/a.jsonl.1")), 0);
+    scratch_write(log_path(), "root:x:0:0\n", 11);
+    now += JUMP_MS(2000);
+    write_story(2); /* into the file that it has */
+    CU_ASSERT_FALSE(jump_audit_file_reopen(file, &problem, now));
+    CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "the file holds something else"));
+    close_log();
+    CU_ASSERT_EQUAL(verify(scratch_path(&scratch, "log/a.jsonl.1")), 0);
+    theirs = scratch_read(log_path(), &len);
+    CU_ASSERT_TRUE(theirs != NULL && len == 11);
+    free(theirs);
+    scratch_close(&scratch);
+}
+
 static void test_audit_file_emptied_in_place_it_begins_anew_and_says_so(void)
 {
     begin();
@@ -570,6 +591,7 @@ static void test_audit_file_somebody_elses_file_is_refused_and_every_piece_of_ou
     X(test_audit_file_a_removed_file_leaves_its_number_behind)                      \
     X(test_audit_file_a_rotated_log_is_one_chain_over_two_files)                    \
     X(test_audit_file_rotation_is_noticed_without_being_told)                       \
+    X(test_audit_file_after_a_rotation_somebody_elses_file_is_left_alone)           \
     X(test_audit_file_emptied_in_place_it_begins_anew_and_says_so)                  \
     X(test_audit_file_reopen_that_fails_keeps_the_old_file)                         \
     X(test_audit_file_a_fifo_that_nobody_reads_costs_records_and_nothing_else)      \
