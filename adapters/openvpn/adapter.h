@@ -218,6 +218,9 @@ bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_ca
 bool jump_ovpn_io_begin(struct jump_ovpn *ovpn, struct jump_problem *problem);
 void jump_ovpn_io_end(struct jump_ovpn *ovpn);
 
+/** Room in OpenVPN's socket for what the peer held in an outage; `rcvbuf` in the user's file is left alone. */
+void jump_ovpn_widen(const struct jump_ovpn *ovpn);
+
 /** Send through OpenVPN's socket. `peer` for multihome's local address. @return as sendto(2) */
 ssize_t jump_ovpn_link_send(struct jump_ovpn *ovpn, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,
                             size_t bytes_len);

@@ -103,6 +103,8 @@ static int begin_session(struct jump_ovpn *o, struct jump_ovpn_client *client, c
         jump_ovpn_link_moved(o, (uint32_t)(client->host & 0xffffff), &in.path);
     in.path.transport = transport;
     result = jump_ovpn_feed(o, &in);
+    if (result == 0)
+        jump_ovpn_widen(o);
     if (result == 0 && client->newer_known && (result = feed_epoch(o, client->host, client->newer, true)) != 0) {
         struct jump_input undo = {.kind = JUMP_IN_CLOSE};
 
@@ -378,7 +380,7 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
             return OPENVPN_PLUGIN_FUNC_ERROR;
         }
     }
-    jump_inject_client_text(text, !can_end_instances(o), &o->policy);
+    jump_inject_client_text(text, !can_end_instances(o), o->facts.pings, &o->policy);
     if (!return_config(out, text)) {
         close_session(o, client);
         return OPENVPN_PLUGIN_FUNC_ERROR;

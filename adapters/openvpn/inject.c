@@ -267,7 +267,7 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
     return true;
 }
 
-void jump_inject_client_text(char out[JUMP_INJECT_BYTES], bool host_ends_it, const struct jump_policy *policy)
+void jump_inject_client_text(char out[JUMP_INJECT_BYTES], bool host_ends_it, bool pings, const struct jump_policy *policy)
 {
     struct text text = {.out = out};
 
@@ -277,6 +277,8 @@ void jump_inject_client_text(char out[JUMP_INJECT_BYTES], bool host_ends_it, con
         option(&text, "ping-restart %u", (unsigned)((policy->transport_lost_ttl_ms + 999) / 1000) + 60);
     else
         option(&text, "ping-restart 0");
+    if (host_ends_it && !pings) /* or that timer would end a session that is only idle */
+        option(&text, "push \"ping 20\"");
     option(&text, "push \"ping-restart 0\"");
     option(&text, "push \"setenv-safe " JUMP_INJECT_PUSHED " 1\"");
 }

@@ -46,10 +46,11 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
 /**
  * What CLIENT_CONNECT_V2 returns for a client that announced itself.
  *
+ * @param pings        the user's file makes the client ping (`keepalive`, or a pushed `ping`)
  * @param host_ends_it there is no management socket to end its instance by: OpenVPN's ping-restart has to, a minute
  *                     after the session's own bound
  */
-void jump_inject_client_text(char out[JUMP_INJECT_BYTES], bool host_ends_it, const struct jump_policy *policy);
+void jump_inject_client_text(char out[JUMP_INJECT_BYTES], bool host_ends_it, bool pings, const struct jump_policy *policy);
 
 /** True if a comma list has the announcement. */
 bool jump_inject_announced(const char *iv_sso);

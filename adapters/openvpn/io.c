@@ -15,6 +15,9 @@
 #include "sockaddr.h"
 #include "system/clock.h"
 
+/* Seconds of held packets come at once when a path is back: with the kernel's default (208 KiB, some 270 small packets) a busy
+ * machine lost up to a third of them, and with them an inner TCP's only retransmission. */
+#define RECEIVE_BYTES (1 << 20)
 #define MAX_FDS 64
 #define LOOK_EVERY JUMP_MS(2)    /* how long a busy OpenVPN may leave our own descriptors alone */
 #define NO_WAIT (JUMP_MS(1) / 20) /* a poll that took less found something waiting */
@@ -196,6 +199,18 @@ static ssize_t send_once(struct jump_ovpn *o, const struct msghdr *message)
                                      MSG_DONTWAIT | MSG_NOSIGNAL, message->msg_name, message->msg_namelen);
 
     return jump_ovpn_came_of(o, o->link_fd, n);
+}
+
+void jump_ovpn_widen(const struct jump_ovpn *o)
+{
+    int bytes = RECEIVE_BYTES, now = 0;
+    socklen_t len = sizeof now;
+
+    if (o->facts.receive_buffer || o->link_fd < 0 || !is_udp_socket(o->link_fd)
+        || getsockopt(o->link_fd, SOL_SOCKET, SO_RCVBUF, &now, &len) != 0 || now >= 2 * bytes) /* it tells twice what was set */
+        return;
+    if (setsockopt(o->link_fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) /* beyond rmem_max: with privilege */
+        (void)setsockopt(o->link_fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
 }
 
 ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,

@@ -233,7 +233,11 @@ static void take_line(struct jump_settings_facts *facts, const struct line *line
     else if (is(line, "connect-timeout", 2) || is(line, "server-poll-timeout", 2)) {
         take_number(&facts->connect_timeout, line->words[1]);
         facts->block_connect_timeout = facts->block_connect_timeout || in_block;
-    } else if (is(line, "max-clients", 2))
+    } else if (is(line, "rcvbuf", 2))
+        facts->receive_buffer = true;
+    else if (is(line, "keepalive", 3) || (is(line, "push", 2) && strncmp(line->words[1], "ping ", 5) == 0))
+        facts->pings = true;
+    else if (is(line, "max-clients", 2))
         take_number(&facts->max_clients, line->words[1]);
     else if (is(line, "tran-window", 2))
         take_number(&facts->tran_window, line->words[1]);

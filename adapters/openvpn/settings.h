@@ -46,6 +46,8 @@ struct jump_settings_facts {
     bool udp, tcp;                     /* some connection may use it */
     bool proto_tcp, inherits_proto;    /* the last `proto` outside of blocks; some remote has none of its own */
     bool explicit_proto;               /* some remote has */
+    bool receive_buffer;               /* `rcvbuf` */
+    bool pings;                        /* a server whose clients ping: `keepalive`, or `push "ping N"` */
     bool remote_name;                  /* some remote is a name, not an address */
     bool server_mode;                  /* `server`, `server-bridge` or `mode server` */
     bool static_key;                   /* `secret`: no TLS, nothing to derive a session from */

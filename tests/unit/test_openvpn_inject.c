@@ -273,11 +273,13 @@ static void test_openvpn_inject_a_role_that_does_not_fit_is_an_error(void)
 static void test_openvpn_inject_an_announced_clients_timers_become_the_cores(void)
 {
     begin(JUMP_SERVER, "");
-    jump_inject_client_text(text, false, &policy);
+    jump_inject_client_text(text, false, false, &policy);
     CU_ASSERT_STRING_EQUAL(text, "ping-restart 0\npush \"ping-restart 0\"\npush \"setenv-safe JUMPING 1\"\n");
     begin(JUMP_SERVER, ""); /* management is the user's, or lost: nobody can end the instance but its own timer */
-    jump_inject_client_text(text, true, &policy);
-    CU_ASSERT_TRUE(has("ping-restart 360") && has("push \"ping-restart 0\""));
+    jump_inject_client_text(text, true, true, &policy);
+    CU_ASSERT_TRUE(has("ping-restart 360") && has("push \"ping-restart 0\"") && !has("push \"ping 20\""));
+    jump_inject_client_text(text, true, false, &policy); /* then it must hear from an idle client too */
+    CU_ASSERT_TRUE(has("ping-restart 360") && has("push \"ping 20\""));
 }
 
 #define TESTS(X)                                                                             \

@@ -349,13 +349,13 @@ static void test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again
     server.now = server.flush_at = now;
     jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(server.behind.len, 2);
-    CU_ASSERT_EQUAL(flights_len, 24 + 1 + 24);
+    CU_ASSERT_EQUAL(flights_len, 32 + 1 + 32);
     struct jump_id id = peer_at(4)->session_id;
     jump_map_unbind(server.map, peer_at(4)->host, &id); /* its path died again meanwhile */
     for (unsigned i = 0; i < 10 && server.behind.len > 0; i++)
         jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(server.behind.len, 0);
-    CU_ASSERT_EQUAL(flights_len, 100 + 1 + 24);
+    CU_ASSERT_EQUAL(flights_len, 100 + 1 + 32);
     CU_ASSERT_TRUE(jump_hold_waits(server.hold, (uint32_t)(peer_at(1)->host & 0xffffff)));
     CU_ASSERT_TRUE(jump_hold_waits(server.hold, (uint32_t)(peer_at(4)->host & 0xffffff)));
     CU_ASSERT_FALSE(jump_hold_waits(server.hold, (uint32_t)(peer_at(2)->host & 0xffffff)));
@@ -369,10 +369,10 @@ static void test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again
     server.flush_at = now;
     server.now = now + JUMP_MS(1);
     jump_ovpn_flush(&server);
-    CU_ASSERT_EQUAL(flights_len - before, 48);
+    CU_ASSERT_EQUAL(flights_len - before, 64);
     server.now = now += JUMP_MS(100);
     jump_ovpn_flush(&server);
-    CU_ASSERT_EQUAL(flights_len - before, 48 + 64);
+    CU_ASSERT_EQUAL(flights_len - before, 64 + 64);
     end();
 }
 

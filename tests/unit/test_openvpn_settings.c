@@ -99,17 +99,28 @@ static void test_openvpn_settings_nothing_said_means_openvpns_defaults(void)
     file("");
     CU_ASSERT_TRUE(facts.udp);
     CU_ASSERT_FALSE(facts.tcp);
-    CU_ASSERT_FALSE(facts.management || facts.multihome || facts.server_mode || facts.static_key);
+    CU_ASSERT_FALSE(facts.receive_buffer || facts.management || facts.multihome || facts.server_mode || facts.static_key);
     CU_ASSERT_EQUAL(facts.hand_window, -1);
     CU_ASSERT_EQUAL(facts.reneg_sec, -1);
     CU_ASSERT_STRING_EQUAL(facts.stem, "openvpn");
+}
+
+static void test_openvpn_settings_who_makes_clients_ping(void)
+{
+    file("keepalive 10 60");
+    CU_ASSERT_TRUE(facts.pings);
+    file("push \"ping-restart 60\"\npush \"route 10.0.0.0 255.0.0.0\"");
+    CU_ASSERT_FALSE(facts.pings);
+    file("push \"ping 15\"");
+    CU_ASSERT_TRUE(facts.pings);
 }
 
 static void test_openvpn_settings_options_are_read_as_openvpn_reads_them(void)
 {
     file("# a comment\n; another\n\n  proto\tudp4\r\nserver 10.0.0.0 255.0.0.0 # end\nreneg-sec 0\n"
          "setenv IV_SSO \"webauth,openurl\"\n--hand-window 90\nmanagement '/run/a b.sock' unix\nmax-clients 50\n"
-         "keying-material-exporter EXPORTER-other 20\nmultihome\nuser nobody\nnobind");
+         "keying-material-exporter EXPORTER-other 20\nmultihome\nuser nobody\nnobind\nrcvbuf 65536");
+    CU_ASSERT_TRUE(facts.receive_buffer && !facts.pings);
     CU_ASSERT_TRUE(facts.udp && !facts.tcp && facts.server_mode && facts.management && facts.multihome);
     CU_ASSERT_TRUE(facts.drops_privilege && !facts.persist_key && !facts.bound_socket);
     CU_ASSERT_EQUAL(facts.reneg_sec, 0);
@@ -230,6 +241,7 @@ static void test_openvpn_settings_any_text_at_all_is_survived(void)
     X(test_openvpn_settings_too_long_values_are_refused)                               \
     X(test_openvpn_settings_a_stem_that_cannot_be_a_name_asks_for_one)                 \
     X(test_openvpn_settings_nothing_said_means_openvpns_defaults)                      \
+    X(test_openvpn_settings_who_makes_clients_ping)                                    \
     X(test_openvpn_settings_options_are_read_as_openvpn_reads_them)                    \
     X(test_openvpn_settings_words_in_inline_files_and_comments_are_not_options)        \
     X(test_openvpn_settings_tcp_is_found_wherever_it_may_be_said)                      \
