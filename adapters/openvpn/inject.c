@@ -223,7 +223,7 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
     out[0] = '\0';
     if (!jump_inject_management_path(management, sizeof management, arguments)) {
         jump_problem_set(problem, "state_dir: the management socket's path %s/%s.mgmt.sock is longer than 107 bytes",
-                         arguments->run_dir, arguments->name);
+                         arguments->state_dir, arguments->name);
         return false;
     }
     if (facts->unreadable)
@@ -261,7 +261,7 @@ bool jump_inject_text(char out[JUMP_INJECT_BYTES], struct jump_problem *problem,
         server_options(&text, management, facts, policy, owner, note, context);
 
     if (text.full) {
-        jump_problem_set(problem, "an injected option does not fit an option line (setenv IV_SSO or run_dir too long)");
+        jump_problem_set(problem, "an injected option does not fit an option line (setenv IV_SSO or state_dir too long)");
         return false;
     }
     return true;

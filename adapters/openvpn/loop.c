@@ -113,9 +113,10 @@ bool jump_ovpn_kill(struct jump_ovpn *ovpn, const struct jump_map_peer *peer, co
     return jump_management_kill(ovpn->management, &instance, ovpn->link_inet6);
 }
 
-static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reason reason)
+static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reason reason, const struct jump_id *id)
 {
     struct jump_map_peer *peer = jump_map_find(ovpn->map, host);
+    const struct jump_ovpn_client *client = client_of(ovpn, host);
 
     if (peer == NULL)
         return;
@@ -126,9 +127,11 @@ static void end_instance(struct jump_ovpn *ovpn, jump_host host, enum jump_reaso
         jump_ovpn_restart(ovpn);
         return;
     }
-    jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): closing its client instance", jump_reason_name(reason));
-    if (ovpn->management != NULL
-        && !jump_ovpn_kill(ovpn, peer, client_of(ovpn, host)))
+    /* Who it was, and by which id the audit has the story. */
+    jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "session ended (%s): closing the client instance of '%s' (session %02x%02x%02x%02x)",
+                  jump_reason_name(reason), client != NULL ? client->common_name : "", id->bytes[0], id->bytes[1],
+                  id->bytes[2], id->bytes[3]);
+    if (ovpn->management != NULL && !jump_ovpn_kill(ovpn, peer, client))
         jump_ovpn_log(ovpn, JUMP_LOG_ERROR, "the management socket does not take commands: the instance stays until OpenVPN ends it, its packets are dropped");
 }
 
@@ -144,7 +147,7 @@ static void session_ended(struct jump_ovpn *ovpn, const struct jump_action *acti
         return;
     jump_map_unbind(ovpn->map, host, &id);
     if (end_host)
-        end_instance(ovpn, host, reason);
+        end_instance(ovpn, host, reason, &id);
 }
 
 /* OpenVPN never sees a move, so its log says so from here. As often as the policy's switch rate allows, no more. */

@@ -695,7 +695,7 @@ struct jump_audit_file *jump_audit_file_open(struct jump_problem *problem, const
     }
     memcpy(file->path, path, strlen(path) + 1);
     file->name = jump_file_split(folder, sizeof folder, file->path);
-    file->folder_fd = jump_file_folder(problem, folder, 0750);
+    file->folder_fd = jump_file_folder(problem, folder, 0751);
     if (file->folder_fd < 0 || (fd = path_open(&status, problem, file)) < 0)
         goto refuse;
     if (is_foreign(fd, &status)) {

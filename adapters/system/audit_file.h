@@ -27,8 +27,8 @@ struct jump_audit_file_stats {
 };
 
 /**
- * Open or create the file (0600; its folder's last level is made, 0750) and go on with the chain from the head
- * in `state`. Takes all memory it will use for lines now.
+ * Open or create the file (0600; its folder's last level is made, 0751: a dropped user must reach a rotated file's
+ * successor) and go on with the chain from the head in `state`. Takes all memory it will use for lines now.
  *
  * @param path    a regular file, a FIFO or a character device; may contain any byte
  * @param node_id who writes, for people; any text, copied
