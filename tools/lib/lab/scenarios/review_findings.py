@@ -117,7 +117,7 @@ def unborn_over_ipv6(story):
     with open(status, encoding='utf-8') as file:
         instances = sum(line.startswith('CLIENT_LIST') for line in file)
     kills = set(re.findall(r'CMD \'client-kill (\d+)', pair.server.log()))
-    return {'figures': {}, 'facts': {'ended': pair.server.log().count('closing its client instance'), 'kills': len(kills),
+    return {'figures': {}, 'facts': {'ended': pair.server.log().count('closing the client instance'), 'kills': len(kills),
                                      'instances': instances}}
 
 
