@@ -316,11 +316,6 @@ struct jump_map_peer *jump_map_peer(struct jump_map *map, uint32_t peer)
     return peer < map->peers_len && map->peers[peer].used ? &map->peers[peer] : NULL;
 }
 
-uint32_t jump_map_peers(const struct jump_map *map)
-{
-    return map->high;
-}
-
 struct jump_path jump_map_real(const struct jump_map *map, const struct jump_path *shown)
 {
     uint32_t peer = jump_addresses_find(&map->addresses, JUMP_ADDRESS_SHOWN, shown);

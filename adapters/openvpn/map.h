@@ -138,7 +138,6 @@ void jump_map_fence(struct jump_map *map, jump_host host);
 
 struct jump_map_peer *jump_map_find(struct jump_map *map, jump_host host);
 struct jump_map_peer *jump_map_peer(struct jump_map *map, uint32_t peer);
-uint32_t jump_map_peers(const struct jump_map *map);
 
 /** The real address behind one that OpenVPN is shown: itself where nothing is mapped. */
 struct jump_path jump_map_real(const struct jump_map *map, const struct jump_path *shown);
