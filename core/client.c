@@ -33,7 +33,7 @@ static struct jump_candidate_part *candidate_in_turn(struct jump_engine *e, stru
     struct jump_client_part *c = &s->u.client;
     for (uint8_t i = 0; i < e->candidate_count; i++) {
         uint8_t at = (uint8_t)((c->next_candidate + i) % e->candidate_count);
-        if (e->candidates[at].refused)
+        if (c->refused >> at & 1)
             continue;
         c->next_candidate = s->mode == JUMP_MODE_RECOVERING_BOUND ? at : (uint8_t)(at + 1);
         return &e->candidates[at];
@@ -41,12 +41,16 @@ static struct jump_candidate_part *candidate_in_turn(struct jump_engine *e, stru
     return NULL;
 }
 
-static bool has_candidate(const struct jump_engine *e)
+static bool has_candidate(const struct jump_engine *e, const struct jump_session *s)
 {
-    for (uint8_t i = 0; i < e->candidate_count; i++)
-        if (!e->candidates[i].refused)
-            return true;
-    return false;
+    unsigned all = (1u << e->candidate_count) - 1;
+    return (s->u.client.refused & all) != all;
+}
+
+/* One bit of the masks of struct jump_client_part. */
+static uint8_t place(const struct jump_engine *e, const struct jump_candidate_part *p)
+{
+    return (uint8_t)(1u << (p - e->candidates));
 }
 
 static void request(struct jump_engine *e, struct jump_session *s)
@@ -84,8 +88,7 @@ static void begin_attempt(struct jump_engine *e, struct jump_session *s, enum ju
     c->voluntary = voluntary;
     c->proof_sent_at = JUMP_NEVER;
     c->requests = 0;
-    for (uint8_t i = 0; i < e->candidate_count; i++)
-        e->candidates[i].refused = false;
+    c->refused = c->proved = 0;
     struct jump_event *event = jump_audit_reason(e, s, JUMP_EVENT_REATTACH_ATTEMPT, reason);
     event->fields |= JUMP_FIELD_ATTEMPT | JUMP_FIELD_VOLUNTARY | JUMP_FIELD_CANDIDATES;
     event->attempt = s->attempt;
@@ -315,7 +318,8 @@ static int on_challenge(struct jump_engine *e, struct jump_session *s, const str
 {
     struct jump_client_part *c = &s->u.client;
     struct jump_candidate_part *p = jump_prober_candidate(e, m->from.transport);
-    if (!recovering(s) || m->body.attempt != s->attempt || !p || p->refused)
+    if (!recovering(s) || m->body.attempt != s->attempt || !p ||
+        (c->refused & place(e, p)))
         return JUMP_ERR_REFUSED;
     if (c->proof_sent_at != JUMP_NEVER && c->proof_candidate != m->from.transport &&
         e->now - c->proof_sent_at < jump_health_rto(&s->health))
@@ -337,7 +341,7 @@ static int on_challenge(struct jump_engine *e, struct jump_session *s, const str
     memcpy(body.challenge, m->body.challenge, sizeof body.challenge);
     c->proof_sent_at = e->now;
     c->proof_candidate = m->from.transport;
-    p->proof_attempt = s->attempt;
+    c->proved |= place(e, p);
     c->send_at = e->now + request_interval(e, s);
     jump_engine_send(e, s, JUMP_MSG_REATTACH_PROOF, &body, JUMP_PROOF_BYTES, &p->candidate.path, m->key);
     return 0;
@@ -348,7 +352,7 @@ static int on_accept(struct jump_engine *e, struct jump_session *s, const struct
     struct jump_client_part *c = &s->u.client;
     struct jump_candidate_part *p = jump_prober_candidate(e, m->from.transport);
     if (!recovering(s) || m->body.attempt != s->attempt || c->proof_sent_at == JUMP_NEVER || !p ||
-        p->proof_attempt != s->attempt /* relayed to another uplink */ ||
+        !(c->proved & place(e, p)) /* relayed to another uplink */ ||
         m->body.generation < s->generation)
         return JUMP_ERR_REFUSED;
     bool voluntary = c->voluntary;
@@ -369,12 +373,12 @@ static int on_accept(struct jump_engine *e, struct jump_session *s, const struct
     return 0;
 }
 
-static bool other_candidate_left(struct jump_engine *e, uint8_t refused)
+static bool other_candidate_left(struct jump_engine *e, struct jump_session *s, uint8_t refused)
 {
     struct jump_candidate_part *p = jump_prober_candidate(e, refused);
     if (p)
-        p->refused = true;
-    return has_candidate(e);
+        s->u.client.refused |= place(e, p);
+    return has_candidate(e, s);
 }
 
 static int on_deny(struct jump_engine *e, struct jump_session *s, const struct jump_message *m)
@@ -400,7 +404,7 @@ static int on_deny(struct jump_engine *e, struct jump_session *s, const struct j
     /* A refusal of one way may leave another: the path that the server still has needs no switch. */
     bool one_way = reason == JUMP_REASON_INVALID_TRANSPORT_CANDIDATE ||
                    (reason == JUMP_REASON_SWITCH_RATE_LIMITED && s->mode == JUMP_MODE_RECOVERING_UNBOUND);
-    if (one_way && other_candidate_left(e, m->from.transport)) {
+    if (one_way && other_candidate_left(e, s, m->from.transport)) {
         request(e, s);
         return 0;
     }
@@ -575,8 +579,10 @@ static bool is_lost(const struct jump_input *in, uint8_t transport)
     return false;
 }
 
-/* The list replaces the former; what was measured of a path that stays is kept. */
-static void take_candidates(struct jump_engine *e, const struct jump_input *in)
+#define NO_PLACE 0xff
+
+/* The list replaces the former; what was measured of a path that stays is kept. `were`: where each one stood. */
+static void take_candidates(struct jump_engine *e, uint8_t were[JUMP_MAX_CANDIDATES], const struct jump_input *in)
 {
     struct jump_candidate_part next[JUMP_MAX_CANDIDATES];
     uint8_t count = 0;
@@ -586,8 +592,10 @@ static void take_candidates(struct jump_engine *e, const struct jump_input *in)
             continue;
         struct jump_candidate_part *old = jump_prober_candidate(e, path->transport);
         if (old && memcmp(&old->candidate.path, path, sizeof *path) == 0) {
+            were[count] = (uint8_t)(old - e->candidates);
             next[count] = *old;
         } else {
+            were[count] = NO_PLACE;
             memset(&next[count], 0, sizeof next[count]);
             jump_health_init(&next[count].health, e->now);
             next[count].stable_since = JUMP_NEVER;
@@ -598,14 +606,26 @@ static void take_candidates(struct jump_engine *e, const struct jump_input *in)
     e->candidate_count = count;
 }
 
+static uint8_t replaced(uint8_t mask, const uint8_t were[JUMP_MAX_CANDIDATES], uint8_t count)
+{
+    uint8_t next = 0;
+    for (uint8_t i = 0; i < count; i++)
+        if (were[i] != NO_PLACE && (mask >> were[i] & 1))
+            next |= (uint8_t)(1u << i);
+    return next;
+}
+
 /* Each session hears of it in its own turn, when the queue has room for what it will ask for. */
 void jump_client_candidates(struct jump_engine *e, const struct jump_input *in)
 {
-    take_candidates(e, in);
+    uint8_t were[JUMP_MAX_CANDIDATES];
+    take_candidates(e, were, in);
     for (uint32_t slot = 0; slot < e->table.capacity; slot++) {
         struct jump_session *s = jump_table_slot(&e->table, slot);
         if (!s || !jump_session_live(s))
             continue;
+        s->u.client.refused = replaced(s->u.client.refused, were, e->candidate_count);
+        s->u.client.proved = replaced(s->u.client.proved, were, e->candidate_count);
         s->u.client.news = true;
         jump_timer_set(&e->timer, slot, e->now);
     }
@@ -699,7 +719,7 @@ void jump_client_due(struct jump_engine *e, struct jump_session *s)
     if (!jump_session_live(s) || s->version != version)
         return;
     if (recovering(s) && e->now >= c->send_at) {
-        if (has_candidate(e))
+        if (has_candidate(e, s))
             request(e, s);
         else
             jump_engine_move(e, s, JUMP_EV_REATTACH_DENIED, JUMP_REASON_NO_CANDIDATE_TRANSPORTS);

@@ -33,15 +33,15 @@ struct jump_tombstone {
     bool used;
 };
 
-/** A client's candidate with its measurements; shared by the sessions of one engine, as the paths are. */
+/** A client's candidate with its measurements; shared by the sessions of one engine, as the paths are. What a session's
+ * own attempt knows of it is in struct jump_client_part. */
 struct jump_candidate_part {
     struct jump_candidate candidate;
     struct jump_health health;
     jump_time stable_since;
-    uint64_t proof_attempt; /* the newest attempt whose PROOF went out here */
     jump_time sampled_at;   /* when the newest probe was sent that is counted below */
     uint32_t tried, lost;   /* one for each heartbeat, of the binding and of candidates alike; older ones fade */
-    bool known, refused;
+    bool known;
 };
 
 /** Events that found no room or were over their rate, until the next one tells of them. */

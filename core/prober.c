@@ -191,7 +191,7 @@ void jump_prober_candidates(struct jump_engine *e, struct jump_session *s)
     for (uint8_t i = 0; i < e->candidate_count; i++) {
         struct jump_candidate_part *p = &e->candidates[i];
         const struct jump_path *path = &p->candidate.path;
-        if (path->transport == s->binding.transport || p->refused)
+        if (path->transport == s->binding.transport || (s->u.client.refused >> i & 1))
             continue;
         sample(e, s, path->transport, &p->health);
         if (jump_health_waiting(&p->health, p->health.next_seq - 1)) {
@@ -228,7 +228,7 @@ static struct jump_candidate_part *best_candidate(struct jump_engine *e, struct 
                                         JUMP_MS(s->policy.volatile_to_degraded_ms));
     for (uint8_t i = 0; i < e->candidate_count; i++) {
         struct jump_candidate_part *p = &e->candidates[i];
-        if (p->candidate.path.transport == s->binding.transport || p->refused || !p->known)
+        if (p->candidate.path.transport == s->binding.transport || (s->u.client.refused >> i & 1) || !p->known)
             continue;
         score_of(&in, p, p->health.srtt_us, p->stable_since);
         if (jump_score_better_by(&in, &current, margin) && (!found || jump_score_compare(&in, &best) < 0)) {

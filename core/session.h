@@ -66,6 +66,7 @@ struct jump_client_part {
     uint8_t cookie_transport;      /* a cookie is for the address it was sent to */
     uint32_t requests;             /* sent in this attempt */
     jump_time cookie_acted_at;
+    uint8_t refused, proved;       /* bits by place in the engine's list: the server refused it for this attempt; a PROOF of this attempt went out on it */
     bool announced, denied_said;
     bool news;                     /* the list of candidates has changed */
     bool confirmed;                /* the server said that it is attached: until then probes alone decide nothing */
