@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The one object of a loaded plugin, shared by this folder's files: loop.c drives the engine and carries its actions
- * out, io.c stands in OpenVPN's calls, hooks.c takes its plugin calls, uplinks.c watches a client's own networks.
+ * The one object of a loaded plugin, shared by this folder's files: loop.c carries the engine's actions out, io.c stands in OpenVPN's calls, hooks.c takes its plugin calls, uplinks.c watches a client's own networks.
  * Outside this folder only open, call and close are known (hooks.h).
  *
  * Threads and locks: there are none. Everything runs in OpenVPN's main thread, inside its own calls (a plugin call, or
@@ -25,13 +24,10 @@
 #include "map.h"
 #include "numbers.h"
 #include "ways.h"
-#include "store/store.h"
-#include "system/audit_file.h"
-#include "system/control.h"
+#include "host/instance.h"
 #include "system/netlink.h"
-#include "system/state.h"
 
-#define JUMP_OVPN_OWN_FDS (JUMP_CONTROL_FDS + 2 + JUMP_MAX_CANDIDATES)
+#define JUMP_OVPN_OWN_FDS (JUMP_INSTANCE_FDS + 2 + JUMP_MAX_CANDIDATES)
 #define JUMP_OVPN_PKTINFO_BYTES 64
 #define JUMP_OVPN_CALLS 6
 #define JUMP_OVPN_NAME_BYTES 65 /* OpenVPN's longest name, and the end */
@@ -78,20 +74,14 @@ struct jump_ovpn_takeover {
 struct jump_ovpn {
     struct jump_settings_arguments arguments;
     struct jump_settings_facts facts;
-    struct jump_policy policy;
+    struct jump_instance instance; /* the engine, its files and its clock */
     plugin_log_t plugin_log;
     bool bare; /* nothing is taken over: OpenVPN alone */
 
-    struct jump_engine *engine;
-    void *engine_memory, *map_memory;
-    size_t engine_memory_len, map_memory_len;
-    pid_t locked_in; /* the process whose memory is locked: a daemon's fork loses it */
+    void *map_memory;
+    size_t map_memory_len;
     struct jump_map *map;
     struct jump_hold *hold;
-    struct jump_store *store;
-    struct jump_state_folder *state;
-    struct jump_audit_file *audit;
-    struct jump_control *control;
     struct jump_management *management; /* server */
     struct jump_netlink *netlink;       /* client */
     struct jump_ovpn_client *clients;
@@ -106,7 +96,6 @@ struct jump_ovpn {
     struct jump_ovpn_pktinfo reply_from, *peer_pktinfo; /* multihome: of the datagram in hand; of each peer */
     struct jump_path reply_to;                          /* where the datagram in hand came from */
 
-    jump_time now; /* of the last look at the clock */
     jump_time activity_at, flush_at;
     jump_time management_again_at; /* JUMP_NEVER: nobody waits there to be told apart */
     jump_time looked_at; /* when poll last had our own descriptors in it */
@@ -116,7 +105,6 @@ struct jump_ovpn {
     bool key_material_missing; /* reported once */
     bool no_link_said;         /* so is that */
     bool opens_wait;           /* some client's `opens` is set */
-    uint32_t max_sessions;
 
     /* server: the session that was closed last, and whose names lately came again in the same moment */
     char closed_name[JUMP_OVPN_NAME_BYTES];
@@ -159,8 +147,8 @@ void jump_ovpn_log(const struct jump_ovpn *ovpn, enum jump_log_level level, cons
 
 /* loop.c */
 
-/** Feed one input, carry out every action, feed the store's answers. @return as jump_engine_feed */
-int jump_ovpn_feed(struct jump_ovpn *ovpn, const struct jump_input *in);
+/** What this host is to its instance. */
+void jump_ovpn_be_host(struct jump_instance_host *host, struct jump_ovpn *ovpn);
 
 /** A control datagram without its envelope byte. */
 void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t bytes_len, const struct jump_path *from);
@@ -171,7 +159,7 @@ bool jump_ovpn_kill(struct jump_ovpn *ovpn, const struct jump_map_peer *peer, co
 /** Client: connect anew: at once, but later and later while sessions keep ending young. */
 void jump_ovpn_restart(struct jump_ovpn *ovpn);
 
-/** All that is due at ovpn->now: timers, held packets, activity, the audit file. */
+/** All that is due at ovpn->instance.now: what the instance has, held packets, activity. */
 void jump_ovpn_run(struct jump_ovpn *ovpn);
 
 /** When jump_ovpn_run has something to do again. */
@@ -207,11 +195,6 @@ void jump_ovpn_flush(struct jump_ovpn *ovpn);
 
 /** Hold a packet behind what is held already; where there is a binding again, some of it leaves at once. */
 void jump_ovpn_queue_behind(struct jump_ovpn *ovpn, uint32_t peer, const uint8_t *bytes, size_t bytes_len);
-
-/** What the control socket calls. */
-int jump_ovpn_terminate(void *context, const struct jump_id *session_id, enum jump_reason reason);
-void jump_ovpn_count(void *context, jump_control_count *count, void *answer);
-bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_cap);
 
 /* io.c */
 

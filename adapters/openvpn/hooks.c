@@ -52,16 +52,6 @@ static bool take_address(struct jump_path *path, const char *const envp[])
     return jump_sockaddr_parse(path, ip, env_get(envp, "untrusted_port"));
 }
 
-/* A daemon's fork does not inherit locked memory; the first call after it locks again, before privileges go. */
-static void lock_again(struct jump_ovpn *o)
-{
-    if (o->locked_in == getpid())
-        return;
-    o->locked_in = getpid();
-    if (sodium_mlock(o->engine_memory, o->engine_memory_len) != 0)
-        jump_ovpn_log(o, JUMP_LOG_WARNING, "memory with keys cannot be locked: it may reach a swap device");
-}
-
 static int missing_key_material(struct jump_ovpn *o)
 {
     if (!o->key_material_missing)
@@ -77,7 +67,7 @@ static int feed_epoch(struct jump_ovpn *o, jump_host host, const uint8_t *secret
     in.host = host;
     in.secret = secret;
     in.maybe_new = maybe_new;
-    return jump_ovpn_feed(o, &in);
+    return jump_instance_feed(&o->instance, &in);
 }
 
 /* A place for a session: from now on nothing moves its path but the core. @return 0 or an error, no place then */
@@ -102,7 +92,7 @@ static int begin_session(struct jump_ovpn *o, struct jump_ovpn_client *client, c
     if (link_server == NULL)
         jump_ovpn_link_moved(o, (uint32_t)(client->host & 0xffffff), &in.path);
     in.path.transport = transport;
-    result = jump_ovpn_feed(o, &in);
+    result = jump_instance_feed(&o->instance, &in);
     if (result == 0)
         jump_ovpn_widen(o);
     if (result == 0 && client->newer_known && (result = feed_epoch(o, client->host, client->newer, true)) != 0) {
@@ -110,7 +100,7 @@ static int begin_session(struct jump_ovpn *o, struct jump_ovpn_client *client, c
 
         undo.host = client->host; /* the context is to have none, so the core neither */
         undo.reason = JUMP_REASON_HOST_TERMINATED;
-        (void)jump_ovpn_feed(o, &undo);
+        (void)jump_instance_feed(&o->instance, &undo);
     }
     if (result == 0)
         jump_ovpn_know_client(o, client->host, client);
@@ -149,14 +139,14 @@ static void close_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
     }
     in.host = client->host;
     in.reason = JUMP_REASON_HOST_TERMINATED;
-    if (jump_engine_find(o->engine, client->host, &view)) {
+    if (jump_engine_find(o->instance.engine, client->host, &view)) {
         (void)snprintf(o->closed_name, sizeof o->closed_name, "%s", client->common_name);
         o->closed_at = jump_clock_now();
         o->closed_session = view.id;
         o->closed_version = view.state_version + 1; /* what its end makes of it */
         o->closed_path = view.bound ? view.binding : view.birth_path;
     }
-    (void)jump_ovpn_feed(o, &in); /* unknown: the core ended it before the host did */
+    (void)jump_instance_feed(&o->instance, &in); /* unknown: the core ended it before the host did */
     jump_hold_forget(o->hold, (uint32_t)(client->host & 0xffffff));
     if (o->management != NULL)
         jump_management_forget(o->management, &client->shown);
@@ -261,12 +251,12 @@ static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *
     event.fields = JUMP_FIELD_SESSION | JUMP_FIELD_REASON | JUMP_FIELD_PREVIOUS_TRANSPORT | JUMP_FIELD_NEW_TRANSPORT;
     event.session_id = o->closed_session;
     event.state_version = o->closed_version;
-    event.policy_major = o->policy.version_major;
-    event.policy_minor = o->policy.version_minor;
+    event.policy_major = o->instance.policy.version_major;
+    event.policy_minor = o->instance.policy.version_minor;
     event.reason = JUMP_REASON_HOST_TERMINATED;
     event.previous_transport = o->closed_path;
     event.new_transport = jump_map_real(o->map, &client->shown);
-    jump_audit_file_write(o->audit, &event, now);
+    jump_audit_file_write(o->instance.audit, &event, now);
 }
 
 /* OpenVPN's log and status show such a client by an address that is nobody's: say once whose it is. */
@@ -308,10 +298,10 @@ static int open_session(struct jump_ovpn *o, struct jump_ovpn_client *client)
     struct jump_stats stats;
     uint32_t waiting = 1;
 
-    jump_engine_stats(o->engine, &stats);
+    jump_engine_stats(o->instance.engine, &stats);
     for (const struct jump_ovpn_client *other = o->opens_wait ? o->clients : NULL; other != NULL; other = other->next)
         waiting += other->opens;
-    if (result == 0 && stats.sessions + waiting <= o->max_sessions) {
+    if (result == 0 && stats.sessions + waiting <= o->instance.max_sessions) {
         client->opens = o->opens_wait = true;
         return 0;
     }
@@ -380,7 +370,7 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
             return OPENVPN_PLUGIN_FUNC_ERROR;
         }
     }
-    jump_inject_client_text(text, !can_end_instances(o), o->facts.pings, &o->policy);
+    jump_inject_client_text(text, !can_end_instances(o), o->facts.pings, &o->instance.policy);
     if (!return_config(out, text)) {
         close_session(o, client);
         return OPENVPN_PLUGIN_FUNC_ERROR;
@@ -406,7 +396,7 @@ static int server_call(struct jump_ovpn *o, const struct openvpn_plugin_args_fun
 
     switch (in->type) {
     case OPENVPN_PLUGIN_UP:
-        lock_again(o);
+        jump_instance_relock(&o->instance); /* the daemon's fork is done, its privileges are not gone yet */
         server_up(o);
         return OPENVPN_PLUGIN_FUNC_SUCCESS;
     case OPENVPN_PLUGIN_TLS_FINAL:
@@ -527,7 +517,7 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
     ino_t link;
     int result = 0;
 
-    lock_again(o);
+    jump_instance_relock(&o->instance); /* the daemon's fork is done, its privileges are not gone yet */
     if (!take_secret(secret, envp))
         return missing_key_material(o);
     link = jump_uplinks_socket(o);
@@ -545,7 +535,7 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
         wipe_secrets(client);
         if (result == 0) {
             o->session_socket = jump_uplinks_socket(o);
-            o->session_made_at = o->now;
+            o->session_made_at = o->instance.now;
             o->restart_at = JUMP_NEVER;
             jump_uplinks_update(o, true);
         }
@@ -576,7 +566,7 @@ static void client_up(struct jump_ovpn *o, struct jump_ovpn_client *client, cons
         struct jump_input in = {.kind = JUMP_IN_ANNOUNCED};
 
         in.host = client->host;
-        (void)jump_ovpn_feed(o, &in);
+        (void)jump_instance_feed(&o->instance, &in);
     }
 }
 

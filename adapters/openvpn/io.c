@@ -64,7 +64,7 @@ static enum fate server_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_
     struct sockaddr_storage storage;
     socklen_t storage_len;
     uint32_t number;
-    enum jump_map_in verdict = jump_map_inbound(o->map, &shown, &number, bytes, n, from, o->now);
+    enum jump_map_in verdict = jump_map_inbound(o->map, &shown, &number, bytes, n, from, o->instance.now);
 
     switch (verdict) {
     case JUMP_MAP_CONTROL:
@@ -267,7 +267,7 @@ static enum fate outbound(struct jump_ovpn *o, int fd, const uint8_t *bytes, siz
             jump_ovpn_client_reset(o, &shown);
         verdict = jump_map_client_outbound(o->map, &number, bytes, n, &shown);
     } else {
-        verdict = jump_map_outbound(o->map, &to, &number, bytes, n, &shown, o->now);
+        verdict = jump_map_outbound(o->map, &to, &number, bytes, n, &shown, o->instance.now);
     }
     if (verdict == JUMP_MAP_DISCARD)
         return SWALLOW;
@@ -408,8 +408,8 @@ static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
 
     if (fds_len > MAX_FDS - JUMP_OVPN_OWN_FDS) /* never on a UDP link, which has four */
         return o->real.poll(fds, fds_len, timeout);
-    o->now = jump_clock_now();
-    until = timeout < 0 ? JUMP_NEVER : o->now + JUMP_MS(timeout);
+    o->instance.now = jump_clock_now();
+    until = timeout < 0 ? JUMP_NEVER : o->instance.now + JUMP_MS(timeout);
     for (;;) {
         size_t own;
         jump_time deadline;
@@ -421,33 +421,33 @@ static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
             errno = EINTR;
             return -1;
         }
-        if (o->busy && o->now - o->looked_at < LOOK_EVERY) {
+        if (o->busy && o->instance.now - o->looked_at < LOOK_EVERY) {
             ready = o->real.poll(fds, fds_len, 0); /* packets are waiting: nothing else is asked for */
             if (ready != 0)
                 return ready;
             o->busy = false;
         }
-        o->looked_at = o->now;
+        o->looked_at = o->instance.now;
         deadline = jump_ovpn_deadline(o);
         if (fds_len > 0)
             memcpy(all, fds, fds_len * sizeof *fds);
         own = jump_ovpn_fds(o, all + fds_len);
-        ready = o->real.poll(all, fds_len + own, wait_ms(o->now, deadline < until ? deadline : until));
+        ready = o->real.poll(all, fds_len + own, wait_ms(o->instance.now, deadline < until ? deadline : until));
         if (ready < 0)
             return ready; /* EINTR: OpenVPN looks at its signals */
-        o->now = jump_clock_now();
-        o->busy = o->now - o->looked_at < NO_WAIT;
+        o->instance.now = jump_clock_now();
+        o->busy = o->instance.now - o->looked_at < NO_WAIT;
         for (nfds_t i = 0; i < fds_len; i++) {
             fds[i].revents = all[i].revents;
             host_ready += all[i].revents != 0;
         }
         if (ready > host_ready) {
             jump_ovpn_serve(o, all + fds_len, own);
-            o->now = jump_clock_now();
+            o->instance.now = jump_clock_now();
         }
         if (host_ready > 0)
             return host_ready;
-        if (until <= o->now)
+        if (until <= o->instance.now)
             return 0;
     }
 }

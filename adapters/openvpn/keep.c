@@ -67,31 +67,30 @@ static bool same_line(const struct jump_settings_arguments *a, const struct jump
            && strcmp(a->run_dir, b->run_dir) == 0 && strcmp(a->audit, b->audit) == 0;
 }
 
-bool jump_keep_take(struct jump_ovpn *o)
+void jump_keep_take(struct jump_ovpn *o)
 {
     if (kept.state == NULL)
-        return false;
+        return;
     if (!same_line(&kept.arguments, &o->arguments)) {
         let_go();
-        return false;
+        return;
     }
-    o->state = kept.state;
-    o->audit = kept.audit;
-    o->control = kept.control;
+    o->instance.state = kept.state;
+    o->instance.audit = kept.audit;
+    o->instance.control = kept.control;
     o->management = kept.management;
     memset(&kept, 0, sizeof kept);
-    return true;
 }
 
 void jump_keep_put(struct jump_ovpn *o, jump_time now)
 {
-    if (o->state == NULL)
+    if (o->instance.state == NULL)
         return;
     let_go();
     kept.arguments = o->arguments;
-    kept.state = o->state;
-    kept.audit = o->audit;
-    kept.control = o->control;
+    kept.state = o->instance.state;
+    kept.audit = o->instance.audit;
+    kept.control = o->instance.control;
     kept.management = o->management;
     if (kept.audit != NULL)
         jump_audit_file_flush(kept.audit, now);
@@ -99,8 +98,8 @@ void jump_keep_put(struct jump_ovpn *o, jump_time now)
         jump_control_rest(kept.control);
     if (kept.management != NULL)
         jump_management_rest(kept.management);
-    o->state = NULL;
-    o->audit = NULL;
-    o->control = NULL;
+    o->instance.state = NULL;
+    o->instance.audit = NULL;
+    o->instance.control = NULL;
     o->management = NULL;
 }

@@ -18,12 +18,10 @@ void jump_keep_begin(void);
 bool jump_keep_dropped(void);
 
 /**
- * Open again: hand over what was kept, if the plugin line still names the same instance and the same places. What was
- * kept for another line is closed.
- *
- * @return false: nothing was kept; `ovpn` is unchanged
+ * Open again: hand over what was kept, if there is something and the plugin line still names the same instance and the
+ * same places. What was kept for another line is closed.
  */
-bool jump_keep_take(struct jump_ovpn *ovpn);
+void jump_keep_take(struct jump_ovpn *ovpn);
 
 /**
  * Close, of a process that has dropped its privileges: take state, audit, control socket and management connection out

@@ -2,8 +2,8 @@
 # libjump-openvpn.la: what stands between OpenVPN and the core. map*.c see the core's headers only.
 if WITH_OPENVPN
 noinst_LTLIBRARIES += libjump-openvpn.la
-libjump_openvpn_la_CPPFLAGS = -D_GNU_SOURCE -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"' \
-	-I$(srcdir)/core/include -I$(srcdir)/adapters -I$(srcdir)/adapters/openvpn $(SODIUM_CFLAGS)
+libjump_openvpn_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters \
+	-I$(srcdir)/adapters/openvpn $(SODIUM_CFLAGS)
 libjump_openvpn_la_SOURCES = \
 	adapters/openvpn/hold.c adapters/openvpn/hooks.c adapters/openvpn/inject.c adapters/openvpn/interpose.c \
 	adapters/openvpn/io.c adapters/openvpn/keep.c adapters/openvpn/loop.c adapters/openvpn/management.c adapters/openvpn/map.c \
@@ -23,7 +23,7 @@ openvpn_tests = \
 	tests/unit/test_openvpn_settings tests/unit/test_openvpn_loop tests/unit/test_openvpn_management \
 	tests/unit/test_openvpn_sockaddr tests/unit/test_openvpn_ways tests/unit/test_openvpn_open tests/unit/test_openvpn_io
 openvpn_test_cppflags = -I$(srcdir)/core/include -I$(srcdir)/adapters $(CUNIT_CFLAGS)
-openvpn_test_ldadd = libjump-openvpn.la libjump-system.la libjump-store.la libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
+openvpn_test_ldadd = libjump-openvpn.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
 tests_unit_test_openvpn_hold_SOURCES = tests/unit/test_openvpn_hold.c
 tests_unit_test_openvpn_hold_CPPFLAGS = $(openvpn_test_cppflags)
 tests_unit_test_openvpn_hold_LDADD = $(openvpn_test_ldadd)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The loop that every adapter writes (adapters/README.md), as OpenVPN allows it: an input goes into the engine, its
- * actions are carried out until none is left, the store's answers go in. Nothing here waits and nothing decides.
- * A late tick is normal: while OpenVPN resolves a name or runs a script, nobody calls us.
- * Read next: io.c (where OpenVPN's thread comes from), map.c (what binding means for packets).
+ * OpenVPN's side of the loop of adapters/host: what each action means here, what else is due, our descriptors in
+ * OpenVPN's wait. Nothing here waits and nothing decides. A late tick is normal: while OpenVPN resolves a name or runs
+ * a script, nobody calls us.
+ * Read next: host/instance.c, io.c (where OpenVPN's thread comes from), map.c (what binding means for packets).
  */
 #include <signal.h>
 #include <stdarg.h>
@@ -15,7 +15,6 @@
 #include <errno.h>
 
 #include "adapter.h"
-#include "system/clock.h"
 #include "system/path.h"
 
 #define ACTIVITY_EVERY JUMP_MS(100)
@@ -90,9 +89,9 @@ static void send_control(struct jump_ovpn *ovpn, const struct jump_action *actio
 /* Two clients with the same credentials would otherwise throw each other out every second. */
 void jump_ovpn_restart(struct jump_ovpn *ovpn)
 {
-    if (ovpn->now - ovpn->session_made_at >= YOUNG_FOR)
+    if (ovpn->instance.now - ovpn->session_made_at >= YOUNG_FOR)
         ovpn->quick_ends = 0;
-    ovpn->restart_at = ovpn->now;
+    ovpn->restart_at = ovpn->instance.now;
     if (ovpn->quick_ends > 0) {
         ovpn->restart_at += JUMP_MS(1000) << ovpn->quick_ends;
         jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "sessions end young: the next connection waits for %u s (are these credentials used elsewhere too?)",
@@ -143,7 +142,7 @@ static void session_ended(struct jump_ovpn *ovpn, const struct jump_action *acti
     struct jump_id id = action->session_id;
     struct jump_session_view other;
 
-    if (jump_engine_find(ovpn->engine, host, &other)) /* the other session of the same instance lives on */
+    if (jump_engine_find(ovpn->instance.engine, host, &other)) /* the other session of the same instance lives on */
         return;
     jump_map_unbind(ovpn->map, host, &id);
     if (end_host)
@@ -167,98 +166,41 @@ static void tell_move(const struct jump_ovpn *ovpn, const struct jump_action *ac
                   from_text, to_text, action->voluntary ? "by its own choice" : "its path was dead");
 }
 
-static void carry_out(struct jump_ovpn *ovpn, const struct jump_action *action)
+static void carry_send(void *context, const struct jump_action *action)
 {
-    switch (action->kind) {
-    case JUMP_DO_SEND:
-        send_control(ovpn, action);
-        break;
-    case JUMP_DO_BIND: {
-        struct jump_path path = action->path;
+    send_control(context, action);
+}
 
-        if (ovpn->arguments.role == JUMP_CLIENT) {
-            jump_uplinks_bind(ovpn, path.transport);
-            path = ovpn->link_server; /* which socket is OpenVPN's, and where it sends, has just been settled */
-        } else {
-            tell_move(ovpn, action);
-        }
-        jump_map_bind(ovpn->map, action->host, &action->session_id, &path, action->voluntary, ovpn->now);
-        if (ovpn->arguments.role == JUMP_SERVER)
-            jump_ovpn_link_moved(ovpn, number_of(action->host), &path);
-        if (jump_hold_waits(ovpn->hold, number_of(action->host))) {
-                        jump_ovpn_numbers_add(&ovpn->behind, number_of(action->host));
-            ovpn->flush_at = ovpn->now;
-        }
-        break;
+static void carry_bind(void *context, const struct jump_action *action)
+{
+    struct jump_ovpn *ovpn = context;
+    struct jump_path path = action->path;
+
+    if (ovpn->arguments.role == JUMP_CLIENT) {
+        jump_uplinks_bind(ovpn, path.transport);
+        path = ovpn->link_server; /* which socket is OpenVPN's, and where it sends, has just been settled */
+    } else {
+        tell_move(ovpn, action);
     }
-    case JUMP_DO_UNBIND:
-        jump_map_unbind(ovpn->map, action->host, &action->session_id);
-        break;
-    case JUMP_DO_END:
-        session_ended(ovpn, action);
-        break;
-    case JUMP_DO_STORE:
-        jump_store_put_if(ovpn->store, &action->session_id, action->ticket, action->revision, action->bytes,
-                          action->bytes_len);
-        if (action->last) /* this store has written by now, and nobody waits for the answer of a last write */
-            jump_store_drop(ovpn->store, &action->session_id);
-        break;
-    case JUMP_DO_EMIT:
-        if (ovpn->audit != NULL)
-            jump_audit_file_write(ovpn->audit, &action->event, ovpn->now);
-        break;
+    jump_map_bind(ovpn->map, action->host, &action->session_id, &path, action->voluntary, ovpn->instance.now);
+    if (ovpn->arguments.role == JUMP_SERVER)
+        jump_ovpn_link_moved(ovpn, number_of(action->host), &path);
+    if (jump_hold_waits(ovpn->hold, number_of(action->host))) {
+        jump_ovpn_numbers_add(&ovpn->behind, number_of(action->host));
+        ovpn->flush_at = ovpn->instance.now;
     }
 }
 
-static bool drain(struct jump_ovpn *ovpn)
+static void carry_unbind(void *context, const struct jump_action *action)
 {
-    const struct jump_action *action;
-    bool any = false;
+    struct jump_ovpn *ovpn = context;
 
-    while ((action = jump_engine_next(ovpn->engine)) != NULL) {
-        carry_out(ovpn, action);
-        any = true;
-    }
-    return any;
+    jump_map_unbind(ovpn->map, action->host, &action->session_id);
 }
 
-/* Timers that are due may fill the queue before the input is taken: then again, or the input would be lost. */
-static int feed_and_drain(struct jump_ovpn *ovpn, const struct jump_input *in)
+static void carry_end(void *context, const struct jump_action *action)
 {
-    int result;
-    bool any;
-
-    do {
-        result = jump_engine_feed(ovpn->engine, in, ovpn->now);
-        any = drain(ovpn);
-    } while (result == JUMP_ERR_BUSY && any);
-    return result;
-}
-
-static void store_answers(struct jump_ovpn *ovpn)
-{
-    struct jump_store_answer answer;
-
-    while (jump_store_next(ovpn->store, &answer)) {
-        struct jump_input in = {.kind = JUMP_IN_STORE};
-
-        in.session_id = answer.session_id;
-        in.ticket = answer.ticket;
-        in.revision = answer.revision;
-        in.store_result = answer.result;
-        feed_and_drain(ovpn, &in);
-    }
-}
-
-int jump_ovpn_feed(struct jump_ovpn *ovpn, const struct jump_input *in)
-{
-    int result;
-
-    ovpn->now = jump_clock_now();
-    result = feed_and_drain(ovpn, in);
-    if (ovpn->store != NULL)
-        store_answers(ovpn);
-    return result;
+    session_ended(context, action);
 }
 
 void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t bytes_len, const struct jump_path *from)
@@ -268,7 +210,7 @@ void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t byt
     in.path = *from;
     in.bytes = bytes;
     in.bytes_len = bytes_len;
-    (void)jump_ovpn_feed(ovpn, &in);
+    (void)jump_instance_feed(&ovpn->instance, &in);
 }
 
 /* What is due */
@@ -305,7 +247,7 @@ static void report_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer)
     in.received = peer->received;
     in.proof_of_life = false; /* OpenVPN has not checked it yet, and does not tell us when it has */
     peer->sent = peer->received = false;
-    (void)jump_ovpn_feed(ovpn, &in);
+    (void)jump_instance_feed(&ovpn->instance, &in);
 }
 
 void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool sent)
@@ -317,7 +259,7 @@ void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool
     *flag = true;
         jump_ovpn_numbers_add(&ovpn->active, number_of(peer->host));
     /* The first packet after a silence is what a stretched probe interval must not delay. */
-    if (sent && jump_engine_is_idle(ovpn->engine, peer->host))
+    if (sent && jump_engine_is_idle(ovpn->instance.engine, peer->host))
         report_activity(ovpn, peer);
 }
 
@@ -348,7 +290,7 @@ void jump_ovpn_queue_behind(struct jump_ovpn *ovpn, uint32_t n, const uint8_t *b
 
 void jump_ovpn_flush(struct jump_ovpn *ovpn)
 {
-    jump_time late = ovpn->now > ovpn->flush_at ? (ovpn->now - ovpn->flush_at) / FLUSH_EVERY : 0;
+    jump_time late = ovpn->instance.now > ovpn->flush_at ? (ovpn->instance.now - ovpn->flush_at) / FLUSH_EVERY : 0;
     int packets = late < FLUSH_BURST / FLUSH_PACKETS ? FLUSH_PACKETS * (1 + (int)late) : FLUSH_BURST;
 
     for (uint32_t i = ovpn->behind.len; i-- > 0;) {
@@ -360,7 +302,7 @@ void jump_ovpn_flush(struct jump_ovpn *ovpn)
         if (peer == NULL || !peer->bound || !jump_hold_waits(ovpn->hold, n))
             jump_ovpn_numbers_remove_at(&ovpn->behind, i); /* all sent, or it waits for its next binding */
     }
-    ovpn->flush_at = ovpn->now + FLUSH_EVERY;
+    ovpn->flush_at = ovpn->instance.now + FLUSH_EVERY;
 }
 
 ssize_t jump_ovpn_came_of(struct jump_ovpn *ovpn, int fd, ssize_t result)
@@ -377,20 +319,20 @@ static void advise(struct jump_ovpn *ovpn)
     struct jump_input in = {.kind = JUMP_IN_ADVICE};
 
     ovpn->advice_waits = false;
-    ovpn->advice_at = ovpn->now;
+    ovpn->advice_at = ovpn->instance.now;
     if (ovpn->top == NULL || ovpn->top->host == 0)
         return;
     in.host = ovpn->top->host;
-    (void)jump_ovpn_feed(ovpn, &in);
+    (void)jump_instance_feed(&ovpn->instance, &in);
 }
 
 /* A host where containers come and go has such news without an end. What waits is not lost: the look takes all. */
 void jump_ovpn_networks_changed(struct jump_ovpn *ovpn)
 {
-    ovpn->networks_wait = ovpn->networks_at != 0 && ovpn->now - ovpn->networks_at < NETWORKS_EVERY;
+    ovpn->networks_wait = ovpn->networks_at != 0 && ovpn->instance.now - ovpn->networks_at < NETWORKS_EVERY;
     if (ovpn->networks_wait)
         return;
-    ovpn->networks_at = ovpn->now;
+    ovpn->networks_at = ovpn->instance.now;
     jump_uplinks_update(ovpn, false);
 }
 
@@ -401,27 +343,23 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
     if (lost > 0)
         jump_ovpn_log(ovpn, JUMP_LOG_ERROR, "the management socket is lost: the instances of %zu ended sessions stay until OpenVPN ends them, their packets are dropped",
                       lost);
-    if (ovpn->management_again_at <= ovpn->now && ovpn->management != NULL) {
+    if (ovpn->management_again_at <= ovpn->instance.now && ovpn->management != NULL) {
         jump_management_again(ovpn->management);
         ovpn->management_again_at = JUMP_NEVER;
     }
     if (ovpn->management != NULL && ovpn->management_again_at == JUMP_NEVER && jump_management_unclear(ovpn->management))
-        ovpn->management_again_at = ovpn->now + AGAIN_EVERY;
+        ovpn->management_again_at = ovpn->instance.now + AGAIN_EVERY;
     if (ovpn->networks_wait)
         jump_ovpn_networks_changed(ovpn);
-    if (ovpn->advice_waits && ovpn->advice_at + ADVICE_EVERY <= ovpn->now)
+    if (ovpn->advice_waits && ovpn->advice_at + ADVICE_EVERY <= ovpn->instance.now)
         advise(ovpn);
     if (ovpn->opens_wait)
         jump_ovpn_open_authorised(ovpn);
-    if (jump_engine_deadline(ovpn->engine) <= ovpn->now) {
-        struct jump_input in = {.kind = JUMP_IN_TICK};
-
-        (void)jump_ovpn_feed(ovpn, &in);
-    }
-    if (ovpn->behind.len > 0 && ovpn->flush_at <= ovpn->now)
+    jump_instance_run(&ovpn->instance);
+    if (ovpn->behind.len > 0 && ovpn->flush_at <= ovpn->instance.now)
         jump_ovpn_flush(ovpn);
-    if (ovpn->active.len > 0 && ovpn->activity_at + ACTIVITY_EVERY <= ovpn->now) {
-        ovpn->activity_at = ovpn->now;
+    if (ovpn->active.len > 0 && ovpn->activity_at + ACTIVITY_EVERY <= ovpn->instance.now) {
+        ovpn->activity_at = ovpn->instance.now;
         while (ovpn->active.len > 0) {
             struct jump_map_peer *peer = jump_map_peer(ovpn->map, ovpn->active.list[ovpn->active.len - 1]);
 
@@ -430,7 +368,7 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
                 report_activity(ovpn, peer);
         }
     }
-    if (ovpn->restart_at <= ovpn->now) {
+    if (ovpn->restart_at <= ovpn->instance.now) {
         ovpn->restart_at = JUMP_NEVER;
         /* Another socket, or none, and OpenVPN is at a new connection by itself: over TCP nothing has told us of it yet. */
         if (ovpn->session_socket != 0 && jump_uplinks_socket(ovpn) == ovpn->session_socket) {
@@ -438,10 +376,6 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
             ovpn->signalled = true;
         }
     }
-    if (ovpn->audit != NULL && jump_audit_file_deadline(ovpn->audit) <= ovpn->now)
-        jump_audit_file_flush(ovpn->audit, ovpn->now);
-    if (ovpn->control != NULL && jump_control_deadline(ovpn->control) <= ovpn->now)
-        jump_control_run(ovpn->control, NULL, 0, ovpn->now);
 }
 
 static jump_time earlier(jump_time a, jump_time b)
@@ -451,7 +385,7 @@ static jump_time earlier(jump_time a, jump_time b)
 
 jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
 {
-    jump_time at = earlier(jump_engine_deadline(ovpn->engine), ovpn->restart_at);
+    jump_time at = earlier(jump_instance_deadline(&ovpn->instance), ovpn->restart_at);
 
     if (ovpn->management != NULL)
         at = earlier(at, ovpn->management_again_at);
@@ -463,10 +397,6 @@ jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
         at = earlier(at, ovpn->networks_at + NETWORKS_EVERY);
     if (ovpn->advice_waits)
         at = earlier(at, ovpn->advice_at + ADVICE_EVERY);
-    if (ovpn->audit != NULL)
-        at = earlier(at, jump_audit_file_deadline(ovpn->audit));
-    if (ovpn->control != NULL)
-        at = earlier(at, jump_control_deadline(ovpn->control));
     return at;
 }
 
@@ -488,9 +418,7 @@ size_t jump_ovpn_fds(struct jump_ovpn *ovpn, struct pollfd *out)
         if (fd >= 0)
             out[len++] = (struct pollfd){.fd = fd, .events = events};
     }
-    if (ovpn->control != NULL)
-        len += jump_control_fds(ovpn->control, out + len, JUMP_CONTROL_FDS);
-    return len;
+    return len + jump_instance_fds(&ovpn->instance, out + len, JUMP_INSTANCE_FDS);
 }
 
 void jump_ovpn_serve(struct jump_ovpn *ovpn, const struct pollfd *fds, size_t fds_len)
@@ -513,25 +441,14 @@ void jump_ovpn_serve(struct jump_ovpn *ovpn, const struct pollfd *fds, size_t fd
             jump_uplinks_receive(ovpn, fds[i].fd);
         }
     }
-    if (ovpn->control != NULL)
-        jump_control_run(ovpn->control, fds, fds_len, ovpn->now);
+    jump_instance_serve(&ovpn->instance, fds, fds_len);
 }
 
-/* The control socket's questions */
+/* What people ask the instance */
 
-int jump_ovpn_terminate(void *context, const struct jump_id *session_id, enum jump_reason reason)
-{
-    struct jump_input in = {.kind = JUMP_IN_TERMINATE};
-
-    in.session_id = *session_id;
-    in.reason = reason;
-    return jump_ovpn_feed(context, &in);
-}
-
-bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_cap)
+static bool peer_name(void *context, jump_host host, char *out, size_t out_cap)
 {
     const struct jump_ovpn *ovpn = context;
-
     const struct jump_ovpn_client *client = client_of(ovpn, host);
 
     return client != NULL && client->common_name[0] != '\0'
@@ -539,12 +456,11 @@ bool jump_ovpn_peer_name(void *context, jump_host host, char *out, size_t out_ca
 }
 
 /* Named in docs/man/jumpctl.1. */
-void jump_ovpn_count(void *context, jump_control_count *count, void *answer)
+static void counters(void *context, jump_control_count *count, void *answer)
 {
     const struct jump_ovpn *ovpn = context;
     const struct jump_map_counters *map = jump_map_counters(ovpn->map);
     const struct jump_hold_counters *hold = jump_hold_counters(ovpn->hold);
-    struct jump_audit_file_stats audit;
 
     count(answer, "map", "foreign_data", map->foreign_data);
     count(answer, "map", "former_path", map->former_path);
@@ -557,13 +473,24 @@ void jump_ovpn_count(void *context, jump_control_count *count, void *answer)
     count(answer, "hold", "dropped", hold->dropped);
     count(answer, "hold", "packets", hold->packets);
     count(answer, "hold", "chunks", hold->chunks);
-    if (ovpn->audit != NULL) {
-        jump_audit_file_stats(ovpn->audit, &audit);
-        count(answer, "audit", "written", audit.written);
-        count(answer, "audit", "waiting", audit.waiting);
-        count(answer, "audit", "dropped", audit.dropped);
-        count(answer, "audit", "failures", audit.failures);
-    }
     if (ovpn->management != NULL)
         count(answer, "management", "waiting", jump_management_waiting(ovpn->management));
+}
+
+static void warn(void *context, const char *text)
+{
+    jump_ovpn_log(context, JUMP_LOG_WARNING, "%s", text);
+}
+
+void jump_ovpn_be_host(struct jump_instance_host *host, struct jump_ovpn *ovpn)
+{
+    memset(host, 0, sizeof *host);
+    host->send = carry_send;
+    host->bind = carry_bind;
+    host->unbind = carry_unbind;
+    host->end = carry_end;
+    host->warn = warn;
+    host->peer_name = peer_name;
+    host->counters = counters;
+    host->context = ovpn;
 }

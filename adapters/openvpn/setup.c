@@ -17,45 +17,10 @@
 #include "adapter.h"
 #include "hooks.h"
 #include "keep.h"
-#include "store/memory.h"
 #include "system/clock.h"
-#include "system/policy_file.h"
 
 #define DEFAULT_MAX_CLIENTS 1024 /* OpenVPN's own */
 #define CLIENT_SESSIONS 4        /* one, and those that are just ending */
-
-static bool open_policy(struct jump_ovpn *o, struct jump_problem *problem)
-{
-    static struct jump_policy_draft draft;
-    char path[512], line[JUMP_POLICY_FILE_LINE_BYTES];
-
-    if (!jump_policy_file_find(path, sizeof path, problem, o->arguments.policy, NULL))
-        return false;
-    switch (jump_policy_file_read(&draft, problem, path)) {
-    case 0:
-        o->policy = draft.policy;
-        return true;
-    case JUMP_ERR_POLICY:
-        jump_policy_file_describe(line, path, &draft.errors[0]);
-        jump_problem_set(problem, "policy: %s (%u in all; jumpctl policy check %s)", line, draft.error_count, path);
-        return false;
-    default:
-        return false;
-    }
-}
-
-static bool open_files(struct jump_ovpn *o, uint64_t *boot, struct jump_problem *problem)
-{
-    if (jump_keep_take(o))
-        return o->arguments.role != JUMP_SERVER || jump_state_boot_next(o->state, boot, problem);
-    o->state = jump_state_open(problem, o->arguments.state_dir, o->arguments.name);
-    if (o->state == NULL)
-        return false;
-    if (o->arguments.role == JUMP_SERVER && !jump_state_boot_next(o->state, boot, problem))
-        return false;
-    o->audit = jump_audit_file_open(problem, o->arguments.audit, o->arguments.name, o->state);
-    return o->audit != NULL;
-}
 
 static uint32_t max_sessions(const struct jump_ovpn *o)
 {
@@ -68,42 +33,30 @@ static uint32_t max_sessions(const struct jump_ovpn *o)
     return clients > 500000 ? 1000000 : (uint32_t)clients * 2; /* an instance has two while its handshake is undecided */
 }
 
-static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem *problem)
+static bool open_instance(struct jump_ovpn *o, struct jump_problem *problem)
 {
-    struct jump_config config;
+    struct jump_instance_settings settings;
+    struct jump_instance_host host;
+
+    memset(&settings, 0, sizeof settings);
+    settings.role = o->arguments.role;
+    settings.host_kind = JUMP_HOST_OPENVPN;
+    settings.name = o->arguments.name;
+    settings.policy = o->arguments.policy;
+    settings.state_dir = o->arguments.state_dir;
+    settings.audit = o->arguments.audit;
+    settings.max_sessions = max_sessions(o);
+    settings.unique_path = true;
+    jump_ovpn_be_host(&host, o);
+    jump_keep_take(o);
+    return jump_instance_open(&o->instance, problem, &settings, &host);
+}
+
+static bool open_memory(struct jump_ovpn *o, struct jump_problem *problem)
+{
     uint8_t key[JUMP_MAP_KEY_BYTES];
-    uint32_t sessions = o->max_sessions = max_sessions(o);
-    int result = JUMP_ERR_ARGUMENT;
+    uint32_t sessions = o->instance.max_sessions;
 
-    memset(&config, 0, sizeof config);
-    config.role = o->arguments.role;
-    config.host_kind = JUMP_HOST_OPENVPN;
-    config.policy = o->policy;
-    config.max_sessions = sessions;
-    config.unique_path = true;
-    config.boot = boot;
-    randombytes_buf(config.seed, sizeof config.seed);
-    memcpy(config.instance_key, jump_state_instance_key(o->state), sizeof config.instance_key);
-
-    o->engine_memory_len = jump_engine_bytes(&config);
-    if (o->engine_memory_len > 0 && posix_memalign(&o->engine_memory, 4096, o->engine_memory_len) != 0)
-        o->engine_memory = NULL;
-    if (o->engine_memory != NULL) {
-        memset(o->engine_memory, 0, o->engine_memory_len);
-        o->locked_in = getpid();
-        if (sodium_mlock(o->engine_memory, o->engine_memory_len) != 0)
-            jump_ovpn_log(o, JUMP_LOG_WARNING, "memory with keys cannot be locked: it may reach a swap device");
-        result = jump_engine_init(&o->engine, o->engine_memory, o->engine_memory_len, &config, jump_clock_now());
-    }
-    sodium_memzero(&config, sizeof config);
-    if (o->engine_memory_len > 0 && o->engine_memory == NULL) {
-        jump_problem_set(problem, "not enough memory for %u sessions", (unsigned)sessions);
-        return false;
-    }
-    if (o->engine == NULL) {
-        jump_problem_set(problem, "the engine does not start: %s", jump_error_text(result));
-        return false;
-    }
     o->map_memory_len = jump_map_bytes(sessions);
     o->map_memory = malloc(o->map_memory_len);
     randombytes_buf(key, sizeof key);
@@ -111,10 +64,9 @@ static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem 
         o->map = jump_map_init(o->map_memory, o->map_memory_len, sessions, key);
     if (o->map != NULL)
         o->hold = jump_hold_open(sessions * 2, JUMP_HOLD_PACKETS, JUMP_HOLD_POOL_BYTES);
-    o->store = jump_store_memory_open(sessions);
     if (o->facts.multihome)
         o->peer_pktinfo = calloc((size_t)sessions * 2, sizeof *o->peer_pktinfo);
-    if (!jump_ovpn_rounds_begin(o, sessions * 2) || o->hold == NULL || o->store == NULL || (o->facts.multihome && o->peer_pktinfo == NULL)) {
+    if (!jump_ovpn_rounds_begin(o, sessions * 2) || o->hold == NULL || (o->facts.multihome && o->peer_pktinfo == NULL)) {
         jump_problem_set(problem, "not enough memory for %u sessions", (unsigned)sessions);
         return false;
     }
@@ -123,28 +75,9 @@ static bool open_memory(struct jump_ovpn *o, uint64_t boot, struct jump_problem 
 
 static bool open_sockets(struct jump_ovpn *o, struct jump_problem *problem)
 {
-    struct jump_control_host host;
     char path[JUMP_SETTINGS_TEXT_BYTES];
-    int n = snprintf(path, sizeof path, "%s/%s.sock", o->arguments.run_dir, o->arguments.name);
 
-    if (n < 0 || (size_t)n >= sizeof path) {
-        jump_problem_set(problem, "run_dir is too long: %s", o->arguments.run_dir);
-        return false;
-    }
-    memset(&host, 0, sizeof host);
-    host.engine = o->engine;
-    host.name = o->arguments.name;
-    host.version = PACKAGE_VERSION;
-    host.role = o->arguments.role;
-    host.terminate = jump_ovpn_terminate;
-    host.peer_name = jump_ovpn_peer_name;
-    host.counters = jump_ovpn_count;
-    host.context = o;
-    if (o->control != NULL)
-        jump_control_resume(o->control, &host);
-    else
-        o->control = jump_control_open(problem, path, &host);
-    if (o->control == NULL)
+    if (!jump_instance_listen(&o->instance, problem, o->arguments.run_dir))
         return false;
     if (o->arguments.role == JUMP_CLIENT) {
         o->netlink = jump_netlink_open(problem);
@@ -171,7 +104,7 @@ static bool inject(struct jump_ovpn *o, struct openvpn_plugin_args_open_return *
     const struct passwd *owner = getpwuid(geteuid());
     struct openvpn_plugin_string_list *list;
 
-    if (!jump_inject_text(text, problem, &o->arguments, &o->facts, &o->policy, owner == NULL ? NULL : owner->pw_name,
+    if (!jump_inject_text(text, problem, &o->arguments, &o->facts, &o->instance.policy, owner == NULL ? NULL : owner->pw_name,
                           note, o))
         return false;
     list = out->return_list == NULL ? NULL : calloc(1, sizeof *list);
@@ -195,12 +128,6 @@ static bool inject(struct jump_ovpn *o, struct openvpn_plugin_args_open_return *
 static bool open_all(struct jump_ovpn *o, const struct openvpn_plugin_args_open_in *in,
                      struct openvpn_plugin_args_open_return *out, struct jump_problem *problem)
 {
-    uint64_t boot = 0;
-
-    if (sodium_init() < 0) {
-        jump_problem_set(problem, "libsodium does not start");
-        return false;
-    }
     if (!jump_settings_arguments_read(&o->arguments, problem, (const char *const *)in->argv))
         return false;
     jump_settings_facts_read(&o->facts);
@@ -216,8 +143,8 @@ static bool open_all(struct jump_ovpn *o, const struct openvpn_plugin_args_open_
     case JUMP_INJECT_POSSIBLE:
         break;
     }
-    return open_policy(o, problem) && open_files(o, &boot, problem) && open_memory(o, boot, problem)
-           && open_sockets(o, problem) && inject(o, out, problem) && jump_ovpn_io_begin(o, problem);
+    return open_instance(o, problem) && open_memory(o, problem) && open_sockets(o, problem) && inject(o, out, problem)
+           && jump_ovpn_io_begin(o, problem);
 }
 
 int jump_ovpn_open(const struct openvpn_plugin_args_open_in *in, struct openvpn_plugin_args_open_return *out)
@@ -256,7 +183,7 @@ int jump_ovpn_open(const struct openvpn_plugin_args_open_in *in, struct openvpn_
             out->type_mask |= OPENVPN_PLUGIN_MASK(OPENVPN_PLUGIN_ROUTE_UP);
         jump_ovpn_log(o, JUMP_LOG_INFO, "%s '%s', policy %s %u.%u, audit %s",
                       o->arguments.role == JUMP_SERVER ? "server" : "client", o->arguments.name, o->arguments.policy,
-                      o->policy.version_major, o->policy.version_minor, o->arguments.audit);
+                      o->instance.policy.version_major, o->instance.policy.version_minor, o->arguments.audit);
     }
     return OPENVPN_PLUGIN_FUNC_SUCCESS;
 }
@@ -273,20 +200,11 @@ void jump_ovpn_close(struct jump_ovpn *o)
     if (jump_keep_dropped())
         jump_keep_put(o, jump_clock_now());
     jump_management_close(o->management);
-    jump_control_close(o->control);
-    if (o->engine != NULL)
-        jump_engine_wipe(o->engine);
-    if (o->engine_memory != NULL)
-        (void)sodium_munlock(o->engine_memory, o->engine_memory_len); /* wipes it too */
-    free(o->engine_memory);
+    jump_instance_close(&o->instance);
     jump_hold_close(o->hold);
     free(o->map_memory);
     free(o->peer_pktinfo);
     jump_ovpn_rounds_end(o);
-    jump_store_close(o->store);
-    if (o->audit != NULL)
-        jump_audit_file_close(o->audit);
-    jump_state_close(o->state);
     sodium_memzero(o, sizeof *o);
     free(o);
 }

@@ -146,7 +146,7 @@ static size_t look(struct jump_ovpn *o, struct jump_uplink found[JUMP_MAX_CANDID
     struct jump_path servers[JUMP_WAYS_TARGETS];
     struct jump_ways_link link = link_of(o);
     struct jump_netlink_flow flow = flow_of(o);
-    size_t servers_len = jump_ways_targets(&o->ways, servers, &o->server), cap = o->policy.max_candidates;
+    size_t servers_len = jump_ways_targets(&o->ways, servers, &o->server), cap = o->instance.policy.max_candidates;
 
     flow.port = 0; /* each socket has its own */
     for (size_t t = 0; t < servers_len; t++) {
@@ -221,7 +221,7 @@ void jump_uplinks_update(struct jump_ovpn *o, bool tell_always)
     in.host = 0; /* this process's networks are every session's */
     in.candidates = candidates;
     in.candidates_len = found_len;
-    (void)jump_ovpn_feed(o, &in);
+    (void)jump_instance_feed(&o->instance, &in);
 }
 
 ino_t jump_uplinks_socket(const struct jump_ovpn *o)

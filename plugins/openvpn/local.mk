@@ -5,11 +5,11 @@ if WITH_OPENVPN
 openvpn_LTLIBRARIES = openvpn-plugin-jumping.la
 openvpn_plugin_jumping_la_CPPFLAGS = -I$(srcdir)/core/include -I$(srcdir)/adapters
 openvpn_plugin_jumping_la_SOURCES = plugins/openvpn/plugin.c
-openvpn_plugin_jumping_la_LIBADD = libjump-openvpn.la libjump-system.la libjump-store.la libjumping-core.a \
+openvpn_plugin_jumping_la_LIBADD = libjump-openvpn.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a \
 	$(SODIUM_LIBS) $(JSONC_LIBS) $(INIH_LIBS) $(MNL_LIBS)
 openvpn_plugin_jumping_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,nodelete \
 	-Wl,--version-script=$(srcdir)/plugins/openvpn/exports.map
-openvpn_plugin_jumping_la_DEPENDENCIES = libjump-openvpn.la libjump-system.la libjump-store.la libjumping-core.a \
+openvpn_plugin_jumping_la_DEPENDENCIES = libjump-openvpn.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a \
 	plugins/openvpn/exports.map
 dist_man_MANS += docs/man/openvpn-plugin-jumping.8
 

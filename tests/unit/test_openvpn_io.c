@@ -105,17 +105,18 @@ static void begin(void)
     memset(&o, 0, sizeof o);
     jump_policy_begin(&draft);
     config.policy = draft.policy;
-    o.engine_memory_len = jump_engine_bytes(&config);
-    o.engine_memory = malloc(o.engine_memory_len);
-    CU_ASSERT_EQUAL_FATAL(jump_engine_init(&o.engine, o.engine_memory, o.engine_memory_len, &config, now), 0);
+    o.instance.engine_memory_len = jump_engine_bytes(&config);
+    o.instance.engine_memory = malloc(o.instance.engine_memory_len);
+    CU_ASSERT_EQUAL_FATAL(jump_engine_init(&o.instance.engine, o.instance.engine_memory, o.instance.engine_memory_len, &config, now), 0);
     o.map_memory_len = jump_map_bytes(PEERS);
     o.map_memory = malloc(o.map_memory_len);
     o.map = jump_map_init(o.map_memory, o.map_memory_len, PEERS, key);
     o.hold = jump_hold_open(2 * PEERS, JUMP_HOLD_PACKETS, JUMP_HOLD_POOL_BYTES);
     CU_ASSERT_TRUE_FATAL(jump_ovpn_rounds_begin(&o, 2 * PEERS));
     o.arguments.role = JUMP_SERVER;
+    jump_ovpn_be_host(&o.instance.host, &o);
     o.restart_at = JUMP_NEVER;
-    o.now = now;
+    o.instance.now = now;
     o.link_fd = socket(AF_INET, SOCK_DGRAM, 0);
     o.facts.multihome = true;
     jump_ovpn_instance = &o;
@@ -136,8 +137,8 @@ static void end(void)
 {
     jump_ovpn_io_end(&o);
     jump_ovpn_instance = NULL;
-    jump_engine_wipe(o.engine);
-    free(o.engine_memory);
+    jump_engine_wipe(o.instance.engine);
+    free(o.instance.engine_memory);
     free(o.map_memory);
     jump_hold_close(o.hold);
     jump_ovpn_rounds_end(&o);

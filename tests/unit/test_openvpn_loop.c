@@ -125,7 +125,7 @@ static void run(jump_time span, jump_time step)
     const struct jump_input tick = { .kind = JUMP_IN_TICK };
     for (jump_time end = now + span; now < end;) {
         now += step;
-        server.now = now;
+        server.instance.now = now;
         jump_ovpn_run(&server);
         while (jump_engine_deadline(clients) <= now)
             feed_clients(&tick);
@@ -161,17 +161,18 @@ static void begin(void)
     jump_policy_begin(&draft);
     config.policy = draft.policy;
     memset(&server, 0, sizeof server);
-    server.engine_memory_len = jump_engine_bytes(&config);
-    server.engine_memory = malloc(server.engine_memory_len);
-    CU_ASSERT_EQUAL_FATAL(jump_engine_init(&server.engine, server.engine_memory, server.engine_memory_len, &config, now), 0);
+    server.instance.engine_memory_len = jump_engine_bytes(&config);
+    server.instance.engine_memory = malloc(server.instance.engine_memory_len);
+    CU_ASSERT_EQUAL_FATAL(jump_engine_init(&server.instance.engine, server.instance.engine_memory, server.instance.engine_memory_len, &config, now), 0);
     server.map_memory_len = jump_map_bytes(config.max_sessions);
     server.map_memory = malloc(server.map_memory_len);
     server.map = jump_map_init(server.map_memory, server.map_memory_len, config.max_sessions, key);
     server.hold = jump_hold_open(2 * config.max_sessions, JUMP_HOLD_PACKETS, JUMP_HOLD_POOL_BYTES);
-    server.store = jump_store_memory_open(config.max_sessions);
+    server.instance.store = jump_store_memory_open(config.max_sessions);
     CU_ASSERT_TRUE_FATAL(jump_ovpn_rounds_begin(&server, 2 * config.max_sessions));
     server.arguments.role = JUMP_SERVER;
-    server.policy = draft.policy;
+    jump_ovpn_be_host(&server.instance.host, &server);
+    server.instance.policy = draft.policy;
     server.restart_at = JUMP_NEVER;
     server.arguments.log_level = JUMP_LOG_INFO;
     server.plugin_log = keep_what_is_said;
@@ -190,7 +191,7 @@ static void begin(void)
         struct jump_input ours = { .kind = JUMP_IN_OPEN, .secret = secret, .path = path_of(n) };
         CU_ASSERT_EQUAL(jump_map_open(server.map, &ours.host, &ours.path), 0);
         feed_clients(&theirs);
-        CU_ASSERT_EQUAL(jump_ovpn_feed(&server, &ours), 0);
+        CU_ASSERT_EQUAL(jump_instance_feed(&server.instance, &ours), 0);
         deliver();
     }
     run(JUMP_MS(2000), JUMP_MS(1));
@@ -198,14 +199,14 @@ static void begin(void)
 
 static void end(void)
 {
-    jump_engine_wipe(server.engine);
+    jump_engine_wipe(server.instance.engine);
     jump_engine_wipe(clients);
     free(clients); /* an engine begins its memory */
-    free(server.engine_memory);
+    free(server.instance.engine_memory);
     free(server.map_memory);
     jump_hold_close(server.hold);
     jump_ovpn_rounds_end(&server);
-    jump_store_close(server.store);
+    jump_store_close(server.instance.store);
     close(server.link_fd);
     free(flights);
 }
@@ -223,22 +224,22 @@ static void test_openvpn_loop_no_store_answer_is_lost_when_hundreds_of_sessions_
 {
     struct jump_stats stats;
     begin();
-    CU_ASSERT_EQUAL(count(server.engine, JUMP_ATTACHED), CLIENTS);
+    CU_ASSERT_EQUAL(count(server.instance.engine, JUMP_ATTACHED), CLIENTS);
     cut = true;
     run(JUMP_MS(20000), JUMP_MS(50)); /* late ticks: a script runs, a name is looked up */
     cut = false;
     run(JUMP_MS(20000), JUMP_MS(1));
-    CU_ASSERT_EQUAL(count(server.engine, JUMP_ATTACHED), CLIENTS); /* each one is back */
+    CU_ASSERT_EQUAL(count(server.instance.engine, JUMP_ATTACHED), CLIENTS); /* each one is back */
     CU_ASSERT_EQUAL(count(clients, JUMP_ATTACHED), CLIENTS);
     cut = true;
     run(JUMP_MS(400000), JUMP_MS(50)); /* beyond every bound */
-    jump_engine_stats(server.engine, &stats);
+    jump_engine_stats(server.instance.engine, &stats);
     CU_ASSERT_EQUAL(stats.sessions, 0); /* no slot waits for an answer that never comes */
     for (unsigned n = 1; n <= 2 * CLIENTS; n++) { /* and no record was left behind in the store */
         struct jump_id id = { { (uint8_t)n, (uint8_t)(n >> 8), 0xaa } };
         struct jump_store_answer answer;
-        jump_store_put_if(server.store, &id, n, 0, id.bytes, sizeof id.bytes);
-        CU_ASSERT_TRUE(jump_store_next(server.store, &answer) && answer.result == JUMP_STORE_DONE);
+        jump_store_put_if(server.instance.store, &id, n, 0, id.bytes, sizeof id.bytes);
+        CU_ASSERT_TRUE(jump_store_next(server.instance.store, &answer) && answer.result == JUMP_STORE_DONE);
     }
     end();
 }
@@ -262,23 +263,23 @@ static void test_openvpn_loop_much_news_of_the_networks_costs_one_look_at_once_a
     CU_ASSERT_PTR_NOT_NULL_FATAL(server.netlink);
     server.server = path_of(1);
     server.server_known = true;
-    server.now = now;
+    server.instance.now = now;
     put_ghost();
     jump_ovpn_networks_changed(&server);
     CU_ASSERT_TRUE(ghost_is_gone()); /* the first: at once */
     put_ghost();
     for (int i = 0; i < 50; i++) {
-        server.now = now += JUMP_MS(1);
+        server.instance.now = now += JUMP_MS(1);
         jump_ovpn_networks_changed(&server);
         jump_ovpn_run(&server);
         CU_ASSERT_FALSE(ghost_is_gone());
     }
     CU_ASSERT_TRUE(jump_ovpn_deadline(&server) <= now + JUMP_MS(50)); /* the host wakes for what was put off */
-    server.now = now += JUMP_MS(50);
+    server.instance.now = now += JUMP_MS(50);
     jump_ovpn_run(&server);
     CU_ASSERT_TRUE(ghost_is_gone()); /* nothing was lost */
     put_ghost();
-    server.now = now += JUMP_MS(500);
+    server.instance.now = now += JUMP_MS(500);
     jump_ovpn_run(&server);
     CU_ASSERT_FALSE(ghost_is_gone()); /* no news, no look */
     jump_ovpn_networks_changed(&server);
@@ -300,7 +301,7 @@ static struct jump_map_peer *peer_at(unsigned client)
 static void test_openvpn_loop_only_sessions_with_activity_are_reported_and_each_is(void)
 {
     begin();
-    server.now = now += JUMP_MS(200);
+    server.instance.now = now += JUMP_MS(200);
     jump_ovpn_run(&server);
     CU_ASSERT_EQUAL(server.active.len, 0);
     for (unsigned n = 1; n <= 3; n++) {
@@ -310,14 +311,14 @@ static void test_openvpn_loop_only_sessions_with_activity_are_reported_and_each_
     }
     CU_ASSERT_EQUAL(server.active.len, 3);
     jump_map_close(server.map, peer_at(2)->host); /* gone before the report */
-    server.now = now += JUMP_MS(100);
+    server.instance.now = now += JUMP_MS(100);
     jump_ovpn_run(&server);
     CU_ASSERT_EQUAL(server.active.len, 0);
     CU_ASSERT_FALSE(peer_at(1)->sent || peer_at(1)->received || peer_at(3)->sent || peer_at(3)->received);
     jump_ovpn_activity(&server, peer_at(1), false);
     CU_ASSERT_EQUAL(server.active.len, 1);
     CU_ASSERT_TRUE(jump_ovpn_deadline(&server) <= now + JUMP_MS(100));
-    server.now = now += JUMP_MS(100);
+    server.instance.now = now += JUMP_MS(100);
     jump_ovpn_run(&server);
     CU_ASSERT_FALSE(peer_at(1)->received);
     end();
@@ -346,7 +347,7 @@ static void test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again
         jump_map_bind(server.map, peer_at(n)->host, &id, &path, false, now);
         jump_ovpn_numbers_add(&server.behind, (uint32_t)(peer_at(n)->host & 0xffffff));
     }
-    server.now = server.flush_at = now;
+    server.instance.now = server.flush_at = now;
     jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(server.behind.len, 2);
     CU_ASSERT_EQUAL(flights_len, 32 + 1 + 32);
@@ -367,10 +368,10 @@ static void test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again
     jump_ovpn_numbers_add(&server.behind, (uint32_t)(peer_at(1)->host & 0xffffff));
     unsigned before = flights_len;
     server.flush_at = now;
-    server.now = now + JUMP_MS(1);
+    server.instance.now = now + JUMP_MS(1);
     jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(flights_len - before, 64);
-    server.now = now += JUMP_MS(100);
+    server.instance.now = now += JUMP_MS(100);
     jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(flights_len - before, 64 + 64);
     end();
@@ -415,13 +416,13 @@ static void a_full_send_queue(int why)
     hold_in_order(2, 100);
     kernel_says = why;
     takes_first = 40;
-    server.now = server.flush_at = now;
+    server.instance.now = server.flush_at = now;
     jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(flights_len, 40);
     CU_ASSERT_EQUAL(not_taken, 1);
     for (unsigned i = 1; i <= 50; i++) {
         not_taken = 0;
-        server.now = now += JUMP_MS(1);
+        server.instance.now = now += JUMP_MS(1);
         jump_ovpn_run(&server);
         CU_ASSERT_EQUAL(not_taken, 2); /* each asks once in a millisecond */
         CU_ASSERT_TRUE(jump_ovpn_deadline(&server) > now && jump_ovpn_deadline(&server) <= now + JUMP_MS(1));
@@ -433,7 +434,7 @@ static void a_full_send_queue(int why)
     CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 161);
     kernel_says = 0;
     for (int i = 0; i < 20 && server.behind.len > 0; i++) {
-        server.now = now += JUMP_MS(1);
+        server.instance.now = now += JUMP_MS(1);
         jump_ovpn_flush(&server);
     }
     CU_ASSERT_EQUAL(server.behind.len, 0);
@@ -455,7 +456,7 @@ static void test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_i
 static bool map_and_core_agree(void)
 {
     struct jump_session_view view;
-    for (size_t cursor = 0; jump_engine_walk(server.engine, &cursor, &view);) {
+    for (size_t cursor = 0; jump_engine_walk(server.instance.engine, &cursor, &view);) {
         const struct jump_map_peer *peer = jump_map_find(server.map, view.host);
         struct jump_path path = view.bound ? view.binding : view.birth_path;
         path.transport = 0;
@@ -477,7 +478,7 @@ static void sends_fail(int why)
     elsewhere = 9; /* its address changes, and one is born, while nothing can be sent */
     CU_ASSERT_EQUAL(jump_map_open(server.map, &ours.host, &ours.path), 0);
     feed_clients(&theirs);
-    CU_ASSERT_EQUAL(jump_ovpn_feed(&server, &ours), 0);
+    CU_ASSERT_EQUAL(jump_instance_feed(&server.instance, &ours), 0);
     for (int i = 0; i < 8000; i++) {
         run(JUMP_MS(1), JUMP_MS(1));
         jump_ovpn_run(&server);
@@ -490,7 +491,7 @@ static void sends_fail(int why)
     kernel_says = 0;
     run(JUMP_MS(20000), JUMP_MS(1));
     CU_ASSERT_TRUE(map_and_core_agree());
-    CU_ASSERT_EQUAL(count(server.engine, JUMP_ATTACHED), CLIENTS + 1);
+    CU_ASSERT_EQUAL(count(server.instance.engine, JUMP_ATTACHED), CLIENTS + 1);
     CU_ASSERT_EQUAL(count(clients, JUMP_ATTACHED), CLIENTS + 1);
     struct jump_path moved = path_of(5000);
     CU_ASSERT_EQUAL(memcmp(&peer_at(9)->binding, &moved, sizeof moved), 0);
@@ -520,7 +521,7 @@ static void test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is
     CU_ASSERT_FALSE(peer_at(9)->bound);
     cut = false;
     run(JUMP_MS(20000), JUMP_MS(1));
-    CU_ASSERT_EQUAL(count(server.engine, JUMP_ATTACHED), CLIENTS);
+    CU_ASSERT_EQUAL(count(server.instance.engine, JUMP_ATTACHED), CLIENTS);
     CU_ASSERT_STRING_EQUAL(said, ""); /* back where they were */
     end();
 }
@@ -572,12 +573,13 @@ static void test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_n
     struct jump_session_view before, after;
     begin();
     run(JUMP_MS(30000), JUMP_MS(1)); /* idle: the next probe is seconds away */
-    device.engine = clients; /* session 5 is this device's */
+    device.instance.engine = clients; /* session 5 is this device's */
+    jump_ovpn_be_host(&device.instance.host, &device);
     device.map = server.map;
     device.link_fd = server.link_fd;
     device.real.sendto = count_a_send;
     device.uplinks[0] = (struct jump_uplink){ .id = 1, .via_link = true, .fd = -1 };
-    device.now = now;
+    device.instance.now = now;
     sends = 0;
     errno = EAGAIN;
     (void)jump_ovpn_came_of(&device, device.link_fd, -1);
@@ -676,12 +678,12 @@ static void test_openvpn_loop_the_counters_of_the_data_path_can_be_asked_for(voi
     struct jump_id id = peer_at(9)->session_id;
     jump_map_unbind(server.map, peer_at(9)->host, &id);
     hold(9, 7);
-    jump_ovpn_count(&server, collect, text);
+    server.instance.host.counters(&server, collect, text);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "map.foreign_data=1\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "map.aliases=0\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.held=7\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.packets=7\n"));
-    CU_ASSERT_PTR_NULL(strstr(text, "audit.")); /* this one has none */
+    CU_ASSERT_PTR_NULL(strstr(text, "audit.")); /* they are the instance's */
     end();
 }
 
@@ -691,14 +693,14 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     char name[64];
     begin();
     client.host = peer_at(7)->host;
-    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, client.host, name, sizeof name));
+    CU_ASSERT_FALSE(server.instance.host.peer_name(&server, client.host, name, sizeof name));
     jump_ovpn_know_client(&server, client.host, &client);
-    CU_ASSERT_TRUE(jump_ovpn_peer_name(&server, client.host, name, sizeof name));
+    CU_ASSERT_TRUE(server.instance.host.peer_name(&server, client.host, name, sizeof name));
     CU_ASSERT_STRING_EQUAL(name, "laptop");
-    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, client.host + (1 << 24), name, sizeof name)); /* same slot, later */
-    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, 0xffffff, name, sizeof name));
+    CU_ASSERT_FALSE(server.instance.host.peer_name(&server, client.host + (1 << 24), name, sizeof name)); /* same slot, later */
+    CU_ASSERT_FALSE(server.instance.host.peer_name(&server, 0xffffff, name, sizeof name));
     jump_ovpn_know_client(&server, client.host, NULL);
-    CU_ASSERT_FALSE(jump_ovpn_peer_name(&server, client.host, name, sizeof name));
+    CU_ASSERT_FALSE(server.instance.host.peer_name(&server, client.host, name, sizeof name));
     end();
 }
 
