@@ -14,10 +14,13 @@ openvpn_plugin_jumping_la_DEPENDENCIES = libjump-openvpn.la libjump-host.la libj
 dist_man_MANS += docs/man/openvpn-plugin-jumping.8
 
 # Nobody links against a plugin; without the .la file libtool cannot remove the object, so that is done here too.
-install-data-hook:
+install_hooks += openvpn-install-hook
+openvpn-install-hook:
 	rm -f "$(DESTDIR)$(openvpndir)/openvpn-plugin-jumping.la"
-uninstall-hook:
+uninstall_hooks += openvpn-uninstall-hook
+openvpn-uninstall-hook:
 	rm -f "$(DESTDIR)$(openvpndir)/openvpn-plugin-jumping.so"
+.PHONY: openvpn-install-hook openvpn-uninstall-hook
 endif
 openvpndir = $(openvpn_plugindir)
 EXTRA_DIST += plugins/openvpn/exports.map plugins/openvpn/examples/client.conf plugins/openvpn/examples/server.conf \

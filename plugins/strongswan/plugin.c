@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * libstrongswan-jumping.so: what charon looks for when it loads a plugin, and nothing else. It refuses a charon of another
+ * version than the headers it was compiled with, before it touches any structure of it.
+ * Read next: adapters/strongswan/version.h.
+ */
+#include <daemon.h>
+#include <library.h>
+#include <plugins/plugin.h>
+
+#include "strongswan/version.h"
+
+typedef struct private_jumping_plugin_t private_jumping_plugin_t;
+
+struct private_jumping_plugin_t {
+    plugin_t public;
+};
+
+METHOD(plugin_t, get_name, char *, private_jumping_plugin_t *this)
+{
+    (void)this;
+    return "jumping";
+}
+
+static bool start_or_stop(plugin_t *this, plugin_feature_t *feature, bool reg, void *data)
+{
+    (void)this, (void)feature, (void)data;
+    if (reg)
+        DBG1(DBG_CFG, "jumping: loaded, does nothing yet");
+    return TRUE;
+}
+
+METHOD(plugin_t, get_features, int, private_jumping_plugin_t *this, plugin_feature_t *features[])
+{
+    /* After what is interposed exists; with a kernel interface, if there is one. */
+    static plugin_feature_t list[] = {
+        PLUGIN_CALLBACK(start_or_stop, NULL),
+            PLUGIN_PROVIDE(CUSTOM, "jumping"),
+                PLUGIN_DEPENDS(CUSTOM, "libcharon-sa-managers"),
+                PLUGIN_SDEPEND(CUSTOM, "kernel-ipsec"),
+    };
+    (void)this;
+    *features = list;
+    return countof(list);
+}
+
+METHOD(plugin_t, destroy, void, private_jumping_plugin_t *this)
+{
+    free(this);
+}
+
+#pragma GCC visibility push(default) /* everything else in this object is hidden */
+
+/* From 6.0.3 on strongSwan compares this with its own version, before it calls the constructor. */
+extern const char jumping_plugin_version[];
+const char jumping_plugin_version[] = JUMP_STRONGSWAN_VERSION;
+
+plugin_t *jumping_plugin_create(void);
+
+plugin_t *jumping_plugin_create(void)
+{
+    private_jumping_plugin_t *this;
+    char running[JUMP_SWAN_VERSION_BYTES];
+
+    jump_swan_version_running(running);
+    if (!streq(running, JUMP_STRONGSWAN_VERSION)) {
+        DBG1(DBG_LIB, "jumping: not loaded: built for strongSwan " JUMP_STRONGSWAN_VERSION ", this one is %s",
+             running[0] ? running : "of a version that cannot be told");
+        return NULL;
+    }
+    INIT(this,
+        .public = {
+            .get_name = _get_name,
+            .get_features = _get_features,
+            .destroy = _destroy,
+        },
+    );
+    return &this->public;
+}
+
+#pragma GCC visibility pop
