@@ -104,6 +104,8 @@ struct jump_ovpn {
     struct jump_ovpn_numbers behind; /* of peers that have a binding again and something held */
     bool key_material_missing; /* reported once */
     bool no_link_said;         /* so is that */
+    bool refusal_said;         /* and that */
+    uint64_t refused;          /* held packets that the kernel would not send for longer than we wait */
     bool opens_wait;           /* some client's `opens` is set */
 
     /* server: the session that was closed last, and whose names lately came again in the same moment */

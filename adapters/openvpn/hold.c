@@ -262,18 +262,28 @@ size_t jump_hold_next(const struct jump_hold *hold, uint32_t peer, uint8_t bytes
     return len;
 }
 
-void jump_hold_sent(struct jump_hold *hold, uint32_t peer)
+static void done_with_first(struct jump_hold *hold, uint32_t peer, uint64_t *counter)
 {
     if (!jump_hold_waits(hold, peer))
         return;
     if (hold->queues[peer].first != NONE) {
         drop_first(hold, peer);
-        hold->counters.sent++;
+        (*counter)++;
     } else {
         drop_control(hold, peer);
     }
     if (hold->cells_in_use == 0)
         give_chunks_back(hold);
+}
+
+void jump_hold_sent(struct jump_hold *hold, uint32_t peer)
+{
+    done_with_first(hold, peer, &hold->counters.sent);
+}
+
+void jump_hold_lost(struct jump_hold *hold, uint32_t peer)
+{
+    done_with_first(hold, peer, &hold->counters.dropped);
 }
 
 void jump_hold_forget(struct jump_hold *hold, uint32_t peer)

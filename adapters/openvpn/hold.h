@@ -50,6 +50,9 @@ size_t jump_hold_next(const struct jump_hold *hold, uint32_t peer, uint8_t bytes
 /** It was sent: the one that jump_hold_next gave is done. */
 void jump_hold_sent(struct jump_hold *hold, uint32_t peer);
 
+/** It cannot be sent: it is given up. */
+void jump_hold_lost(struct jump_hold *hold, uint32_t peer);
+
 /** Forget all that is held for a peer. */
 void jump_hold_forget(struct jump_hold *hold, uint32_t peer);
 

@@ -26,6 +26,7 @@
 #define RESTART_WAIT_MAX 6       /* 2^6 s */
 #define FLUSH_PACKETS 32 /* a millisecond: 360 Mbit/s of full packets */
 #define FLUSH_BURST 64   /* at most at once, after a millisecond that came late: a socket's buffer takes some 270 */
+#define PERMITTED_WITHIN JUMP_MS(1000) /* else what is refused is refused for good, and others wait behind it */
 #define FLUSH_BEHIND 2   /* for each new packet, so that what is held ends however fast new ones come */
 
 struct jump_ovpn *jump_ovpn_instance;
@@ -263,6 +264,19 @@ void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool
         report_activity(ovpn, peer);
 }
 
+/* EPERM of a send: a filter, or a full table of connections, which a change of the network fills for a moment. One wait for
+ * all that is held now, not one for each packet. */
+static bool is_refused_for_good(struct jump_ovpn *ovpn, struct jump_map_peer *peer)
+{
+    if (peer->refused_at == 0)
+        peer->refused_at = ovpn->now;
+    if (!ovpn->refusal_said)
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "the kernel refuses to send what was held (%s): a packet filter, or a full table of connections; it is tried again for %u ms",
+                      strerror(EPERM), (unsigned)(PERMITTED_WITHIN / JUMP_MS(1)));
+    ovpn->refusal_said = true;
+    return ovpn->now - peer->refused_at >= PERMITTED_WITHIN;
+}
+
 static void flush_peer(struct jump_ovpn *ovpn, uint32_t n, struct jump_map_peer *peer, int packets)
 {
     static uint8_t bytes[JUMP_HOLD_PACKET_BYTES]; /* too large for the stack of a host's deep call */
@@ -272,10 +286,18 @@ static void flush_peer(struct jump_ovpn *ovpn, uint32_t n, struct jump_map_peer 
 
         if (len == 0)
             return;
-        if (jump_ovpn_link_send(ovpn, &peer->binding, n, bytes, len) < 0
-            && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM))
+        if (jump_ovpn_link_send(ovpn, &peer->binding, n, bytes, len) >= 0) {
+            jump_hold_sent(ovpn->hold, n);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS || errno == ENOMEM)
             return;
-        jump_hold_sent(ovpn->hold, n); /* any other error is this packet's, as it would be without a hole */
+        if (errno == EPERM) {
+            if (!is_refused_for_good(ovpn, peer))
+                return;
+            ovpn->refused++;
+        }
+        jump_hold_lost(ovpn->hold, n); /* any other error is this packet's, as it would be without a hole */
     }
 }
 
@@ -299,8 +321,11 @@ void jump_ovpn_flush(struct jump_ovpn *ovpn)
 
         if (peer != NULL && peer->bound)
             flush_peer(ovpn, n, peer, packets);
-        if (peer == NULL || !peer->bound || !jump_hold_waits(ovpn->hold, n))
+        if (peer == NULL || !peer->bound || !jump_hold_waits(ovpn->hold, n)) {
+            if (peer != NULL)
+                peer->refused_at = 0;
             jump_ovpn_numbers_remove_at(&ovpn->behind, i); /* all sent, or it waits for its next binding */
+        }
     }
     ovpn->flush_at = ovpn->instance.now + FLUSH_EVERY;
 }
@@ -471,6 +496,7 @@ static void counters(void *context, jump_control_count *count, void *answer)
     count(answer, "hold", "held", hold->held);
     count(answer, "hold", "sent", hold->sent);
     count(answer, "hold", "dropped", hold->dropped);
+    count(answer, "hold", "refused", ovpn->refused);
     count(answer, "hold", "packets", hold->packets);
     count(answer, "hold", "chunks", hold->chunks);
     if (ovpn->management != NULL)

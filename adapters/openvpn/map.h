@@ -64,6 +64,7 @@ struct jump_map_counters {
 struct jump_map_peer {
     jump_time previous_until; /* 0: no former path is accepted */
     jump_time used_at;        /* aliases: for reclaiming */
+    jump_time refused_at;     /* the loop's: when the kernel first refused what is held now; 0: it did not */
     jump_host host;            /* 0: a newcomer without a session */
     struct jump_id session_id; /* the one that is bound */
     struct jump_path shown, birth, binding, previous, peer_id_key;

@@ -5,6 +5,7 @@
  * Read next: adapters/openvpn/loop.c, adapters/README.md.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -408,6 +409,13 @@ static void hold_in_order(unsigned client, unsigned packets)
     jump_ovpn_numbers_add(&server.behind, (uint32_t)(peer->host & 0xffffff));
 }
 
+static void collect(void *answer, const char *group, const char *name, uint64_t value)
+{
+    char *text = answer;
+    size_t len = strlen(text);
+    (void)snprintf(text + len, 4096 - len, "%s.%s=%llu\n", group, name, (unsigned long long)value);
+}
+
 static void a_full_send_queue(int why)
 {
     unsigned next[3] = { 0 };
@@ -450,6 +458,55 @@ static void test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_i
 {
     a_full_send_queue(ENOBUFS);
     a_full_send_queue(EAGAIN);
+    a_full_send_queue(ENOMEM);
+    a_full_send_queue(EPERM); /* a filter, or a full table of connections: for a moment the same */
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "refuses to send what was held"));
+    CU_ASSERT_PTR_NULL(strstr(strstr(said, "refuses") + 1, "refuses")); /* once is enough */
+}
+
+static void test_openvpn_loop_what_the_kernel_forbids_for_good_blocks_nothing_behind_it(void)
+{
+    uint8_t packet[60] = { JUMP_OVPN_DATA_V2 << 3 };
+    char text[4096] = "";
+    begin();
+    uint32_t number = (uint32_t)(peer_at(1)->host & 0xffffff);
+    hold_in_order(1, 100);
+    kernel_says = EPERM;
+    server.now = server.flush_at = now;
+    jump_ovpn_flush(&server);
+    for (int i = 0; i < 999; i++) {
+        server.now = now += JUMP_MS(1);
+        jump_ovpn_flush(&server);
+    }
+    CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 100);
+    CU_ASSERT_EQUAL(not_taken, 1000);
+    for (int i = 0; i < 100 && server.behind.len > 0; i++) { /* one wait for all of them */
+        server.now = now += JUMP_MS(1);
+        jump_ovpn_flush(&server);
+    }
+    CU_ASSERT_EQUAL(server.behind.len, 0);
+    CU_ASSERT_EQUAL(not_taken, 1000 + 100);
+    jump_ovpn_count(&server, collect, text);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.refused=100\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.dropped=100\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.sent=0\n"));
+    CU_ASSERT_TRUE(peer_at(1)->bound);
+
+    /* The next outage has its own second; what only some packets meet takes that of all once. */
+    flights_len = 0;
+    hold_in_order(1, 3);
+    server.now = server.flush_at = now += JUMP_MS(1);
+    jump_ovpn_flush(&server);
+    CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 3);
+    server.now = now += JUMP_MS(1000);
+    takes_first = 0;
+    jump_ovpn_queue_behind(&server, number, packet, sizeof packet); /* which gives up two of those before it */
+    CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 2);
+    kernel_says = 0;
+    jump_ovpn_flush(&server);
+    CU_ASSERT_EQUAL(flights_len, 2);
+    CU_ASSERT_EQUAL(server.behind.len, 0);
+    end();
 }
 
 /* What the core says of each session is what the map does with its packets; while one is born they go where it began. */
@@ -644,6 +701,26 @@ static void test_openvpn_loop_an_error_of_an_earlier_datagram_takes_no_other_wit
     end();
 }
 
+static void test_openvpn_loop_a_candidates_socket_is_told_of_no_earlier_datagram(void)
+{
+    struct jump_ovpn client = { .arguments.role = JUMP_CLIENT, .link_fd = -1, .real.sendto = sendto };
+    struct sockaddr_in nobody = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof nobody;
+    struct jump_path to;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    CU_ASSERT_EQUAL(bind(fd, (struct sockaddr *)&nobody, len), 0);
+    CU_ASSERT_EQUAL(getsockname(fd, (struct sockaddr *)&nobody, &len), 0);
+    close(fd); /* from now on the kernel answers there: port unreachable */
+    CU_ASSERT_TRUE(jump_sockaddr_to_path(&to, (struct sockaddr *)&nobody, len));
+    to.transport = 7;
+    client.uplinks[0] = (struct jump_uplink){ .id = 7, .fd = -1, .name = "lo", .server = to };
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(jump_uplinks_send(&client, &to, (const uint8_t *)"x", 1), 1);
+    CU_ASSERT_EQUAL(recv(client.uplinks[0].fd, &len, 1, MSG_DONTWAIT), -1);
+    CU_ASSERT_EQUAL(errno, EAGAIN);
+    jump_uplinks_end(&client);
+}
+
 static void test_openvpn_loop_a_client_writes_to_no_socket_but_udp(void)
 {
     struct jump_ovpn device = { .arguments.role = JUMP_CLIENT };
@@ -657,13 +734,6 @@ static void test_openvpn_loop_a_client_writes_to_no_socket_but_udp(void)
     CU_ASSERT_EQUAL(sends, 0);
     close(device.link_fd);
     end();
-}
-
-static void collect(void *answer, const char *group, const char *name, uint64_t value)
-{
-    char *text = answer;
-    size_t len = strlen(text);
-    (void)snprintf(text + len, 4096 - len, "%s.%s=%llu\n", group, name, (unsigned long long)value);
 }
 
 static void test_openvpn_loop_the_counters_of_the_data_path_can_be_asked_for(void)
@@ -710,11 +780,13 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again_and_for_no_others)    \
     X(test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back)            \
     X(test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause) \
+    X(test_openvpn_loop_what_the_kernel_forbids_for_good_blocks_nothing_behind_it)               \
     X(test_openvpn_loop_sends_that_fail_leave_no_session_half_bound)                             \
     X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
     X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \
     X(test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_no_more_than_a_probe)   \
     X(test_openvpn_loop_an_error_of_an_earlier_datagram_takes_no_other_with_it) \
+    X(test_openvpn_loop_a_candidates_socket_is_told_of_no_earlier_datagram) \
     X(test_openvpn_loop_a_client_writes_to_no_socket_but_udp) \
     X(test_openvpn_loop_the_counters_of_the_data_path_can_be_asked_for)                          \
     X(test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_number_has_not)            \
