@@ -486,9 +486,10 @@ void jump_ovpn_client_reset(struct jump_ovpn *o, const struct jump_path *server)
 /* OpenVPN has closed the socket by now: a fresh one takes the farewell. */
 static void say_farewell(struct jump_ovpn *o, struct jump_ovpn_client *client)
 {
-    int fd = socket(o->link_inet6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd;
 
-    jump_uplinks_end(o);
+    jump_uplinks_end(o); /* first: there may be no descriptor but theirs */
+    fd = socket(o->link_inet6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     o->link_fd = fd;
     close_session(o, client);
     o->link_fd = -1;
@@ -555,7 +556,7 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
 static void client_up(struct jump_ovpn *o, struct jump_ovpn_client *client, const char *const envp[])
 {
     const char *dev = env_get(envp, "dev");
-    unsigned tun = dev == NULL ? 0 : if_nametoindex(dev);
+    unsigned tun = dev == NULL ? 0 : jump_netlink_index(o->netlink, dev);
 
     if (tun != 0 && tun != o->own_tun) {
         o->own_tun = tun;

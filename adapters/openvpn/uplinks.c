@@ -86,7 +86,7 @@ static void look_at_device(struct jump_ovpn *o)
 
     if (o->link_fd < 0 || getsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, name, &name_len) != 0)
         name[0] = '\0';
-    o->host_device = name[0] == '\0' ? 0 : if_nametoindex(name);
+    o->host_device = name[0] == '\0' || o->netlink == NULL ? 0 : jump_netlink_index(o->netlink, name);
 }
 
 /* What the kernel's rules may look at besides the destination: a question that leaves it out is answered for another. */
@@ -171,6 +171,17 @@ static size_t look(struct jump_ovpn *o, struct jump_uplink found[JUMP_MAX_CANDID
                           is_any(&o->link_local) ? NULL : &o->link_local);
 }
 
+static int open_socket(const struct jump_ovpn *o, const struct jump_uplink *uplink);
+
+/* Ahead of the need: when the path dies there may be no descriptor left. Not with `lport`: a socket that only waits would
+ * have the port that OpenVPN's next one wants. */
+static void open_all(struct jump_ovpn *o)
+{
+    for (size_t i = 0; o->link_local.port == 0 && i < JUMP_MAX_CANDIDATES; i++)
+        if (o->uplinks[i].id != 0 && !o->uplinks[i].via_link && o->uplinks[i].fd < 0)
+            o->uplinks[i].fd = open_socket(o, &o->uplinks[i]);
+}
+
 void jump_uplinks_update(struct jump_ovpn *o, bool tell_always)
 {
     struct jump_uplink found[JUMP_MAX_CANDIDATES];
@@ -216,7 +227,10 @@ void jump_uplinks_update(struct jump_ovpn *o, bool tell_always)
         else
             memset(&o->uplinks[i], 0, sizeof o->uplinks[i]);
     }
-    if (!changed || o->top == NULL || o->top->host == 0)
+    if (o->top == NULL || o->top->host == 0)
+        return;
+    open_all(o);
+    if (!changed)
         return;
     in.host = 0; /* this process's networks are every session's */
     in.candidates = candidates;
@@ -339,6 +353,7 @@ ssize_t jump_uplinks_send(struct jump_ovpn *o, const struct jump_path *to, const
     address_len = jump_sockaddr_from_path(&address, to, !jump_sockaddr_is_ipv4(to));
     if (uplink->fd < 0 || address_len == 0)
         return -1;
+    /* Once is enough: without IP_RECVERR no ICMP of an earlier datagram is told here. */
     return o->real.sendto(uplink->fd, bytes, bytes_len, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&address,
                           address_len);
 }
@@ -354,7 +369,7 @@ static void stay_on_device(struct jump_ovpn *o, struct jump_uplink *uplink)
     char name[IF_NAMESIZE];
 
     if (o->link_device != 0 || o->host_device != 0 || flow.mark != 0 || flow.source_known || uplink->ifindex == 0
-        || if_indextoname(uplink->ifindex, name) == NULL
+        || !jump_netlink_name(o->netlink, name, uplink->ifindex)
         || !jump_netlink_sole_choice(o->netlink, &o->link_server, uplink->ifindex)
         || setsockopt(o->link_fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name)) != 0)
         return;
@@ -394,7 +409,8 @@ void jump_uplinks_bind(struct jump_ovpn *o, uint8_t transport)
     if (former != NULL) { /* still a way out, by a socket of its own from now on */
         former->via_link = false;
         if (former->name[0] == '\0')
-            (void)if_indextoname(former->ifindex, former->name);
+            (void)jump_netlink_name(o->netlink, former->name, former->ifindex);
+        open_all(o); /* in the place of the descriptor that was just closed */
     }
     jump_ovpn_log(o, JUMP_LOG_INFO, "traffic now leaves through %s (%s)", uplink->name, o->link_inet6 ? "IPv6" : "IPv4");
 }

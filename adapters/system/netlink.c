@@ -20,6 +20,8 @@
 #define BUFFER_BYTES 32768 /* the kernel never packs more into one datagram */
 #define DATAGRAMS_A_CALL 64
 #define KNOWN_LINKS 64
+#define USABLE_LINKS 1024
+#define LINK_DATAGRAMS 4096 /* of one list of all links; a datagram has ten links or more */
 #define RULES6 (1u << (RTNLGRP_IPV6_RULE - 1)) /* has no name of the old kind */
 #define GROUPS                                                                                                       \
     (RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE | \
@@ -32,6 +34,11 @@ struct link_state {
     bool up;
 };
 
+struct link_found {
+    unsigned ifindex;
+    char name[IF_NAMESIZE];
+};
+
 struct jump_netlink {
     struct mnl_socket *monitor, *asker;
     unsigned sequence;
@@ -39,6 +46,8 @@ struct jump_netlink {
     size_t ignored_len;
     struct link_state links[KNOWN_LINKS];
     size_t links_len;
+    struct link_found usable[USABLE_LINKS]; /* of the look in hand */
+    size_t usable_len;
     char buffer[BUFFER_BYTES];
 };
 
@@ -455,9 +464,10 @@ int jump_netlink_source(struct jump_netlink *netlink, struct jump_path *source, 
     return 0;
 }
 
-/* Asked by netlink: /sys may be another namespace's, or gone. The answer stands in the buffer. NULL: none; *gone: the
- * kernel says that there is no such link. */
-static const struct nlmsghdr *link_ask(struct jump_netlink *netlink, unsigned ifindex, bool *gone)
+/* Asked by netlink, on the socket that is there: /sys may be another namespace's, or gone, and if_nametoindex and its like
+ * need a descriptor, which a process may have none left of. By number, or by name where that is 0. The answer stands in
+ * the buffer. NULL: none; *gone: the kernel says that there is no such link. */
+static const struct nlmsghdr *link_ask(struct jump_netlink *netlink, unsigned ifindex, const char *name, bool *gone)
 {
     char request[64] = {0};
     struct nlmsghdr *header = mnl_nlmsg_put_header(request);
@@ -468,6 +478,8 @@ static const struct nlmsghdr *link_ask(struct jump_netlink *netlink, unsigned if
     header->nlmsg_flags = NLM_F_REQUEST;
     asked = mnl_nlmsg_put_extra_header(header, sizeof *asked);
     asked->ifi_index = (int)ifindex;
+    if (ifindex == 0)
+        mnl_attr_put_strz(header, IFLA_IFNAME, name);
     message = question_put(netlink, header);
     *gone = message != NULL && message->nlmsg_type == NLMSG_ERROR &&
             mnl_nlmsg_get_payload_len(message) >= sizeof(struct nlmsgerr) &&
@@ -484,22 +496,48 @@ static bool link_is_up(const struct nlmsghdr *message)
     return (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_RUNNING) != 0;
 }
 
+static bool link_name(char name[IF_NAMESIZE], const struct nlmsghdr *message)
+{
+    const struct nlattr *attribute;
+
+    memset(name, 0, IF_NAMESIZE);
+    mnl_attr_for_each(attribute, message, sizeof(struct ifinfomsg))
+        if (mnl_attr_get_type(attribute) == IFLA_IFNAME && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0 &&
+            mnl_attr_get_payload_len(attribute) <= IF_NAMESIZE)
+            memcpy(name, mnl_attr_get_str(attribute), mnl_attr_get_payload_len(attribute));
+    return name[0] != '\0';
+}
+
 bool jump_netlink_link_down(struct jump_netlink *netlink, unsigned ifindex)
 {
     bool gone;
-    const struct nlmsghdr *message = link_ask(netlink, ifindex, &gone);
+    const struct nlmsghdr *message = link_ask(netlink, ifindex, NULL, &gone);
 
     return message != NULL ? !link_is_up(message) : gone;
 }
 
-/* Is this link up, with carrier, and no tun device? */
-static bool link_usable(struct jump_netlink *netlink, unsigned ifindex)
+bool jump_netlink_name(struct jump_netlink *netlink, char name[IF_NAMESIZE], unsigned ifindex)
 {
     bool gone;
-    const struct nlmsghdr *message = link_ask(netlink, ifindex, &gone);
+    const struct nlmsghdr *message = ifindex == 0 ? NULL : link_ask(netlink, ifindex, NULL, &gone);
+
+    return message != NULL && link_name(name, message);
+}
+
+unsigned jump_netlink_index(struct jump_netlink *netlink, const char *name)
+{
+    bool gone, is_name = name[0] != '\0' && strlen(name) < IF_NAMESIZE;
+    const struct nlmsghdr *message = is_name ? link_ask(netlink, 0, name, &gone) : NULL;
+
+    return message == NULL ? 0 : (unsigned)((const struct ifinfomsg *)mnl_nlmsg_get_payload(message))->ifi_index;
+}
+
+/* Is this link up, with carrier, and no tun device? */
+static bool link_is_usable(const struct nlmsghdr *message)
+{
     const struct nlattr *attribute, *inner;
 
-    if (message == NULL || !link_is_up(message))
+    if (!link_is_up(message))
         return false;
     mnl_attr_for_each(attribute, message, sizeof(struct ifinfomsg))
         if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
@@ -508,6 +546,47 @@ static bool link_usable(struct jump_netlink *netlink, unsigned ifindex)
                     strncmp(mnl_attr_get_str(inner), "tun", mnl_attr_get_payload_len(inner)) == 0)
                     return false;
     return true;
+}
+
+/* All usable links but the loopback and the ignored ones. What does not fit, or cannot be read, is left out. */
+static void links_read(struct jump_netlink *netlink)
+{
+    char request[64] = {0};
+    struct nlmsghdr *header = mnl_nlmsg_put_header(request);
+    struct ifinfomsg *asked;
+
+    netlink->usable_len = 0;
+    header->nlmsg_type = RTM_GETLINK;
+    header->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+    header->nlmsg_seq = ++netlink->sequence;
+    asked = mnl_nlmsg_put_extra_header(header, sizeof *asked);
+    asked->ifi_family = AF_UNSPEC;
+    mnl_attr_put_u32(header, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    if (mnl_socket_sendto(netlink->asker, header, header->nlmsg_len) < 0)
+        return;
+    for (int i = 0; i < LINK_DATAGRAMS; i++) { /* to its end, or it stands before the next question's answer */
+        ssize_t got = receive(netlink, netlink->asker);
+        const struct nlmsghdr *message = (const struct nlmsghdr *)netlink->buffer;
+        int left = (int)got;
+
+        if (got < 0)
+            return;
+        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+            const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
+            struct link_found *found = &netlink->usable[netlink->usable_len];
+
+            if (message->nlmsg_seq != header->nlmsg_seq)
+                continue;
+            if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)
+                return;
+            if (netlink->usable_len == USABLE_LINKS || message->nlmsg_type != RTM_NEWLINK ||
+                mnl_nlmsg_get_payload_len(message) < sizeof *info || info->ifi_index == 1 ||
+                is_ignored(netlink, (unsigned)info->ifi_index) || !link_is_usable(message) || !link_name(found->name, message))
+                continue;
+            found->ifindex = (unsigned)info->ifi_index;
+            netlink->usable_len++;
+        }
+    }
 }
 
 static bool uplink_known(const struct jump_netlink_uplink *list, size_t len, unsigned ifindex)
@@ -535,29 +614,30 @@ static bool source_is_lent(struct jump_netlink *netlink, const struct jump_netli
 size_t jump_netlink_uplinks(struct jump_netlink *netlink, struct jump_netlink_uplink *out, size_t out_cap,
                             const struct jump_path *dst, const struct jump_netlink_flow *flow)
 {
-    struct if_nameindex *names = if_nameindex();
     struct jump_netlink_uplink uplink;
+    const struct nlmsghdr *message;
     size_t len = 0, first;
+    bool gone;
 
     memset(&uplink, 0, sizeof uplink);
     if (out_cap > 0 && jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, 0, flow) == 0 &&
-        !is_ignored(netlink, uplink.ifindex) && if_indextoname(uplink.ifindex, uplink.name) != NULL &&
-        link_usable(netlink, uplink.ifindex)) {
+        !is_ignored(netlink, uplink.ifindex) && (message = link_ask(netlink, uplink.ifindex, NULL, &gone)) != NULL &&
+        link_is_usable(message) && link_name(uplink.name, message)) {
         uplink.preferred = true;
         out[len++] = uplink;
     }
     first = len;
-    for (const struct if_nameindex *at = names; at != NULL && at->if_index != 0; at++) {
+    links_read(netlink);
+    for (size_t i = 0; i < netlink->usable_len && len < out_cap; i++) {
+        const struct link_found *found = &netlink->usable[i];
+
         memset(&uplink, 0, sizeof uplink);
-        if (len == out_cap || strlen(at->if_name) >= sizeof uplink.name || at->if_index == 1 ||
-            is_ignored(netlink, at->if_index) || uplink_known(out, len, at->if_index) || !link_usable(netlink, at->if_index) ||
-            jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, at->if_index, flow) != 0)
+        if (uplink_known(out, len, found->ifindex) ||
+            jump_netlink_source(netlink, &uplink.source, &uplink.ifindex, dst, found->ifindex, flow) != 0)
             continue;
-        memcpy(uplink.name, at->if_name, strlen(at->if_name));
+        memcpy(uplink.name, found->name, sizeof uplink.name);
         out[len++] = uplink;
     }
-    if (names != NULL)
-        if_freenameindex(names);
     for (size_t i = first + 1; i < len; i++)
         for (size_t k = i; k > first && out[k - 1].ifindex > out[k].ifindex; k--) {
             uplink = out[k];

@@ -2,7 +2,8 @@
  *
  * What the kernel says about this machine's own networks: changes of links, addresses and routes as they
  * happen, and which source address and interface it would use now. It refuses to judge: which change kills a
- * transport is the host adapter's to say. No thread, never blocks. Read next: the client side of an adapter.
+ * transport is the host adapter's to say. No thread, never blocks, and no descriptor but its two sockets is ever needed.
+ * Read next: the client side of an adapter.
  */
 #ifndef JUMP_SYSTEM_NETLINK_H
 #define JUMP_SYSTEM_NETLINK_H
@@ -86,6 +87,12 @@ bool jump_netlink_no_way(int result);
 
 /** The kernel says that this link is down, without carrier, or not there. False: it is up, or nobody knows. */
 bool jump_netlink_link_down(struct jump_netlink *netlink, unsigned ifindex);
+
+/** A link's name by its number. False: the kernel does not say. */
+bool jump_netlink_name(struct jump_netlink *netlink, char name[IF_NAMESIZE], unsigned ifindex);
+
+/** A link's number by its name; 0: the kernel does not say. */
+unsigned jump_netlink_index(struct jump_netlink *netlink, const char *name);
 
 /**
  * Is it certain that whatever this machine sends to `dst` now leaves through this interface? No rule looks at anything

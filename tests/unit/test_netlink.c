@@ -10,6 +10,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "runner.h"
@@ -338,6 +340,46 @@ static void test_netlink_a_question_is_about_one_socket(void)
     end();
 }
 
+/* A process at its limit of open files still finds its ways out: everything is asked on the sockets that it has. */
+static void test_netlink_no_descriptor_is_needed_to_look(void)
+{
+    struct jump_netlink_uplink uplinks[8];
+    struct jump_path dst = to("198.51.100.1");
+    struct rlimit before, none;
+    char name[IF_NAMESIZE] = "", long_name[2 * IF_NAMESIZE];
+    unsigned out, spare;
+    int lowest;
+
+    begin();
+    out = if_nametoindex("out");
+    spare = if_nametoindex("spare");
+    ip("route add default via 10.2.0.1 metric 500");
+    usleep(50000);
+    CU_ASSERT_EQUAL(getrlimit(RLIMIT_NOFILE, &before), 0);
+    lowest = dup(0);
+    close(lowest);
+    none = before;
+    none.rlim_cur = (rlim_t)lowest;
+    CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &none), 0);
+    CU_ASSERT_EQUAL(socket(AF_INET, SOCK_DGRAM, 0), -1);
+    CU_ASSERT_EQUAL(jump_netlink_uplinks(netlink, uplinks, 8, &dst, NULL), 2);
+    CU_ASSERT_TRUE(jump_netlink_name(netlink, name, spare));
+    CU_ASSERT_EQUAL(jump_netlink_index(netlink, "out"), out);
+    CU_ASSERT_TRUE(jump_netlink_sole_choice(netlink, &dst, out));
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_NOFILE, &before), 0);
+    CU_ASSERT_TRUE(uplinks[0].preferred && uplinks[0].ifindex == out);
+    CU_ASSERT_STRING_EQUAL(uplinks[0].name, "out");
+    CU_ASSERT_TRUE(!uplinks[1].preferred && uplinks[1].ifindex == spare);
+    CU_ASSERT_STRING_EQUAL(uplinks[1].name, "spare");
+    CU_ASSERT_STRING_EQUAL(name, "spare");
+    CU_ASSERT_FALSE(jump_netlink_name(netlink, name, 0) || jump_netlink_name(netlink, name, 0x7ffffff0));
+    memset(long_name, 'x', sizeof long_name);
+    long_name[sizeof long_name - 1] = '\0';
+    CU_ASSERT_TRUE(jump_netlink_index(netlink, "") == 0 && jump_netlink_index(netlink, "nobody") == 0 &&
+                   jump_netlink_index(netlink, long_name) == 0);
+    end();
+}
+
 static void test_netlink_what_the_kernel_denies_is_told_from_what_it_does_not_say(void)
 {
     struct jump_path source, dst = to("198.51.100.1");
@@ -413,6 +455,7 @@ static void test_netlink_one_way_is_certain_only_where_nothing_else_chooses(void
     X(test_netlink_an_interface_that_borrows_an_address_is_no_way_out)              \
     X(test_netlink_a_tun_is_no_way_out)                                             \
     X(test_netlink_a_question_is_about_one_socket)                                  \
+    X(test_netlink_no_descriptor_is_needed_to_look)                                 \
     X(test_netlink_what_the_kernel_denies_is_told_from_what_it_does_not_say)        \
     X(test_netlink_one_way_is_certain_only_where_nothing_else_chooses)
 

@@ -97,13 +97,15 @@ class End:
         """As an operator would."""
         return self.jumpctl('terminate', session_id, '--socket', f'{self.run_dir}/{self.name}.sock')
 
+    def stats(self):
+        """All counters, by group; empty while its process is down."""
+        status, said = self.jumpctl('stats', '--socket', f'{self.run_dir}/{self.name}.sock')
+        return json.loads(said)['instances'][0] if status == 0 else {}
+
     def counters(self):
         """The counters of the core and of the data path in one table; empty while its process is down."""
-        status, said = self.jumpctl('stats', '--socket', f'{self.run_dir}/{self.name}.sock')
-        if status != 0:
-            return {}
-        instance = json.loads(said)['instances'][0]
-        return instance['stats'] | instance.get('map', {})
+        instance = self.stats()
+        return instance.get('stats', {}) | instance.get('map', {})
 
     def sessions(self):
         """The sessions the plugin has now; none while its process is down."""
