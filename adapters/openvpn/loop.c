@@ -269,12 +269,12 @@ void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool
 static bool is_refused_for_good(struct jump_ovpn *ovpn, struct jump_map_peer *peer)
 {
     if (peer->refused_at == 0)
-        peer->refused_at = ovpn->now;
+        peer->refused_at = ovpn->instance.now;
     if (!ovpn->refusal_said)
         jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "the kernel refuses to send what was held (%s): a packet filter, or a full table of connections; it is tried again for %u ms",
                       strerror(EPERM), (unsigned)(PERMITTED_WITHIN / JUMP_MS(1)));
     ovpn->refusal_said = true;
-    return ovpn->now - peer->refused_at >= PERMITTED_WITHIN;
+    return ovpn->instance.now - peer->refused_at >= PERMITTED_WITHIN;
 }
 
 static void flush_peer(struct jump_ovpn *ovpn, uint32_t n, struct jump_map_peer *peer, int packets)
