@@ -472,21 +472,21 @@ static void test_openvpn_loop_what_the_kernel_forbids_for_good_blocks_nothing_be
     uint32_t number = (uint32_t)(peer_at(1)->host & 0xffffff);
     hold_in_order(1, 100);
     kernel_says = EPERM;
-    server.now = server.flush_at = now;
+    server.instance.now = server.flush_at = now;
     jump_ovpn_flush(&server);
     for (int i = 0; i < 999; i++) {
-        server.now = now += JUMP_MS(1);
+        server.instance.now = now += JUMP_MS(1);
         jump_ovpn_flush(&server);
     }
     CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 100);
     CU_ASSERT_EQUAL(not_taken, 1000);
     for (int i = 0; i < 100 && server.behind.len > 0; i++) { /* one wait for all of them */
-        server.now = now += JUMP_MS(1);
+        server.instance.now = now += JUMP_MS(1);
         jump_ovpn_flush(&server);
     }
     CU_ASSERT_EQUAL(server.behind.len, 0);
     CU_ASSERT_EQUAL(not_taken, 1000 + 100);
-    jump_ovpn_count(&server, collect, text);
+    server.instance.host.counters(&server, collect, text);
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.refused=100\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.dropped=100\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text, "hold.sent=0\n"));
@@ -495,10 +495,10 @@ static void test_openvpn_loop_what_the_kernel_forbids_for_good_blocks_nothing_be
     /* The next outage has its own second; what only some packets meet takes that of all once. */
     flights_len = 0;
     hold_in_order(1, 3);
-    server.now = server.flush_at = now += JUMP_MS(1);
+    server.instance.now = server.flush_at = now += JUMP_MS(1);
     jump_ovpn_flush(&server);
     CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 3);
-    server.now = now += JUMP_MS(1000);
+    server.instance.now = now += JUMP_MS(1000);
     takes_first = 0;
     jump_ovpn_queue_behind(&server, number, packet, sizeof packet); /* which gives up two of those before it */
     CU_ASSERT_EQUAL(jump_hold_counters(server.hold)->packets, 2);
