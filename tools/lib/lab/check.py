@@ -32,14 +32,14 @@ class _Runs:
         self._lock = threading.Lock()
         self._stopping = False
 
-    def one(self, name, words):
+    def one(self, host, name, words):
         """(label, sentences that do not hold, what the run wrote on stderr, seconds)"""
-        label = ' '.join([name, *words])
+        label = ' '.join([host, name, *words])
         begun = time.monotonic()
         with self._lock:
             if self._stopping:
                 return label, ['not run'], '', 0
-            child = subprocess.Popen([sys.executable, self._program, 'openvpn', name, '--json', '--hole', _HOLE_S,
+            child = subprocess.Popen([sys.executable, self._program, host, name, '--json', '--hole', _HOLE_S,
                                       *self._common, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                      stderr=subprocess.PIPE, text=True, start_new_session=True)
             self._children.add(child)
@@ -80,13 +80,13 @@ def _show(outcome):
     return not wrong
 
 
-def check(program, common, only=()):
-    """Returns the exit status. common: words for every run; only: names of scenarios, default all."""
-    chosen = [entry for name, entry in SCENARIOS.items() if not only or name in only]
-    together = [(entry.name, words) for entry in chosen if not entry.alone for words in entry.variants]
-    alone = [(entry.name, words) for entry in chosen if entry.alone for words in entry.variants]
+def check(program, common, hosts, only=()):
+    """Returns the exit status. common: words for every run; only: names of scenarios, default all of these hosts."""
+    chosen = [entry for host in hosts for name, entry in SCENARIOS[host].items() if not only or name in only]
+    jobs = [(entry.alone, (entry.story.host, entry.name, words)) for entry in chosen for words in entry.variants]
+    together, alone = ([job for is_alone, job in jobs if is_alone == wanted] for wanted in (False, True))
     # The longest first, so that none of them is left over at the end.
-    together.sort(key=lambda job: job[0] not in ('configurations', 'hole', 'several-clients', 'uplink-idle', 'uplink-returns',
+    together.sort(key=lambda job: job[1] not in ('configurations', 'hole', 'several-clients', 'uplink-idle', 'uplink-returns',
                                                 'uplink-flaps', 'uplink-none'))
     runs = _Runs(os.path.abspath(program), common)
     passed = []

@@ -12,9 +12,8 @@ from . import report, scenarios  # noqa: F401  (scenarios fills the list)
 from .cgroups import sweep as sweep_groups
 from .check import check
 from .jumping import Stage
-from .network import REPOSITORY
-from .run import Fault, Run, Stopped, raise_on_signals, say, sweep
-from .story import SCENARIOS, WAYS, Options, Story
+from .run import REPOSITORY, Fault, Run, Stopped, raise_on_signals, say, sweep
+from .story import HOSTS, SCENARIOS, WAYS, Options
 
 _EPILOG = '''
 examples:
@@ -22,6 +21,7 @@ examples:
   tools/lab openvpn smoke --bare                     OpenVPN alone: is the machine fit for the lab?
   tools/lab openvpn hole --hole 20                   with the plugin that tools/build staged
   tools/lab openvpn nat-rebind-oneway --repeat 5     medians
+  tools/lab strongswan nat-rebind-both --bare        the same for strongSwan
   tools/lab check                                    every scenario once, asserted
 
 Each run has namespaces and a folder of its own (/tmp/jl-PID), so runs may go side by side; all of
@@ -33,7 +33,7 @@ do its work.
 def _arguments():
     parser = argparse.ArgumentParser(
         prog='tools/lab', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_EPILOG,
-        description='Real OpenVPN in network namespaces, with a network that breaks on purpose; how long is the gap, '
+        description='Real OpenVPN and strongSwan in network namespaces, with a network that breaks on purpose; how long is the gap, '
                     'and is the session still the same?')
     commands = parser.add_subparsers(dest='command', required=True, metavar='COMMAND')
     common = argparse.ArgumentParser(add_help=False)
@@ -41,31 +41,43 @@ def _arguments():
                         help='install tree made by tools/build --destdir DIR (default: build/stage)')
     common.add_argument('--policy', default='mobile', metavar='NAME', help='policy profile (default: mobile)')
 
-    openvpn = commands.add_parser('openvpn', parents=[common], help='run one scenario')
-    openvpn.add_argument('scenario', choices=SCENARIOS, metavar='SCENARIO', help='a name from tools/lab list')
-    openvpn.add_argument('--bare', action='store_true', help='OpenVPN without the plugin; measures, asserts nothing')
-    openvpn.add_argument('--repeat', type=int, default=1, metavar='N',
-                         help='N runs; median, least, greatest of each figure')
-    openvpn.add_argument('--json', action='store_true', help='one JSON object on stdout instead of text')
-    openvpn.add_argument('--hole', type=float, default=60, metavar='SECONDS',
-                         help='length of a black hole (default: 60)')
-    openvpn.add_argument('--loss', type=float, default=5, metavar='PERCENT', help='random loss each way (default: 5)')
-    openvpn.add_argument('--length', type=float, default=20, metavar='SECONDS',
-                         help='how long a bad path lasts (default: 20)')
-    openvpn.add_argument('--clients', type=int, default=300, metavar='N', help='how many a crowd is (default: 300)')
+    either = argparse.ArgumentParser(add_help=False)
+    either.add_argument('--bare', action='store_true', help='the host without the plugin; measures, asserts nothing')
+    either.add_argument('--repeat', type=int, default=1, metavar='N',
+                        help='N runs; median, least, greatest of each figure')
+    either.add_argument('--json', action='store_true', help='one JSON object on stdout instead of text')
+    either.add_argument('--hole', type=float, default=60, metavar='SECONDS',
+                        help='length of a black hole (default: 60)')
+    either.add_argument('--loss', type=float, default=5, metavar='PERCENT', help='random loss each way (default: 5)')
+    either.add_argument('--length', type=float, default=20, metavar='SECONDS',
+                        help='how long a bad path lasts (default: 20)')
+    either.add_argument('--clients', type=int, default=300, metavar='N', help='how many a crowd is (default: 300)')
+    either.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
+    either.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
+
+    openvpn = commands.add_parser('openvpn', parents=[common, either], help='run one scenario on OpenVPN')
+    openvpn.add_argument('scenario', choices=SCENARIOS['openvpn'], metavar='SCENARIO', help='a name from tools/lab list')
     openvpn.add_argument('--seed', type=int, default=0, metavar='N', help='of the weather; 0: drawn anew (default)')
     openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
                          help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
     openvpn.add_argument('--detached', action='store_true',
                          help='daemon, user nobody, group nogroup in both config files, as a service runs')
-    openvpn.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
     openvpn.add_argument('--way', choices=WAYS, help='how an uplink goes (default: each in turn, where it matters)')
     openvpn.add_argument('--plain', action='store_true', help='uplinks without redirect-gateway')
     openvpn.add_argument('--only', metavar='NAME[,NAME]', help='of the scenario configurations: these alone')
-    openvpn.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
+
+    swan = commands.add_parser('strongswan', parents=[common, either], help='run one scenario on strongSwan')
+    swan.add_argument('scenario', choices=SCENARIOS['strongswan'], metavar='SCENARIO', help='a name from tools/lab list')
+    swan.add_argument('--auth', choices=('psk', 'cert', 'eap-md5', 'eap-mschapv2'), default='psk',
+                      help='how the client proves who it is (default: psk)')
+    swan.add_argument('--kernel', action='store_true',
+                      help='ESP in the kernel, which must be able to; default: in userspace, by kernel-libipsec')
+    swan.add_argument('--wait', type=float, default=30, metavar='SECONDS',
+                      help='how long to wait for traffic after an event (default: 30)')
 
     checking = commands.add_parser('check', parents=[common], help='every scenario once, with the plugin, asserted')
     checking.add_argument('scenario', nargs='*', metavar='SCENARIO', help='these only (default: all)')
+    checking.add_argument('--host', choices=HOSTS, help='of this host only')
     commands.add_parser('list', help='list the scenarios')
     commands.add_parser('clean', help='remove what runs left behind that were killed with SIGKILL')
     return parser.parse_args()
@@ -73,17 +85,18 @@ def _arguments():
 
 def _run_once(entry, arguments):
     """One run of a scenario; on any trouble the logs' last lines go to stderr before they are removed."""
-    options = Options(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Options)})
+    options = Options(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Options)
+                         if hasattr(arguments, field.name)})
     with Run(keep=arguments.keep) as run:
         try:
-            result = entry.tell(Story(run, options))
+            result = entry.tell(entry.story(run, options))
             result['failed'] = [] if arguments.bare else entry.expect(result)
         except Exception:
             _say_tails(run)
             raise
         if result['failed']:
             _say_tails(run)
-    return {'scenario': entry.name, 'bare': options.bare, 'options': dataclasses.asdict(options), **result}
+    return {'host': entry.story.host, 'scenario': entry.name, 'bare': options.bare, 'options': dataclasses.asdict(options), **result}
 
 
 def _say_tails(run):
@@ -91,8 +104,8 @@ def _say_tails(run):
         say(f'last lines of each log:\n{tails}')
 
 
-def _openvpn(arguments):
-    entry = SCENARIOS[arguments.scenario]
+def _scenario(arguments):
+    entry = SCENARIOS[arguments.command][arguments.scenario]
     results = []
     for number in range(arguments.repeat):
         say(f'{entry.name}{f" {number + 1}/{arguments.repeat}" if arguments.repeat > 1 else ""}')
@@ -108,8 +121,10 @@ def _openvpn(arguments):
 
 def _dispatch(arguments, program):
     if arguments.command == 'list':
-        for entry in SCENARIOS.values():
-            print(f'{entry.name:<20} {entry.summary}')
+        for host, entries in SCENARIOS.items():
+            print(f'{host}:')
+            for entry in entries.values():
+                print(f'  {entry.name:<22} {entry.summary}')
         return 0
     if os.geteuid() != 0:
         raise Fault('namespaces need root: run it with sudo')
@@ -119,13 +134,24 @@ def _dispatch(arguments, program):
         sweep_groups()
         return 0
     if arguments.command == 'check':
-        unknown = [name for name in arguments.scenario if name not in SCENARIOS]
+        hosts = [arguments.host] if arguments.host else HOSTS
+        unknown = [name for name in arguments.scenario if not any(name in SCENARIOS[host] for host in hosts)]
         if unknown:
             raise Fault(f'no such scenario: {", ".join(unknown)}; see tools/lab list')
-        Stage.must_hold_plugin(arguments.stage)
+        hosts = [host for host in hosts if _has_part(host, arguments)]
         common = ['--stage', arguments.stage, '--policy', arguments.policy]
-        return check(program, common, arguments.scenario)
-    return _openvpn(arguments)
+        return check(program, common, hosts, arguments.scenario)
+    return _scenario(arguments)
+
+
+def _has_part(host, arguments):
+    """Whether the check covers this host. It may leave one out only where the stage cannot have its plugin, and says so."""
+    why = None if arguments.host else Stage.without_plugin(arguments.stage, host)
+    if not why:
+        Stage.must_hold_plugin(arguments.stage, host)
+        return True
+    print(f'left out: {host}: {why}', flush=True)
+    return False
 
 
 def main(program):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The installed plugin as seen from outside: its config line, its sessions, its audit log.
+"""The installed plugin of one host as seen from outside: its settings, its sessions, its audit log.
 
 Owns the paths of the staged install tree and how to ask jumpctl. Knows nothing of the plugin's
 inside, nor of networks. Read next: openvpn.py, which adds the line to a config file.
@@ -8,9 +8,12 @@ import json
 import os
 import subprocess
 
-from .run import Fault
+from .run import REPOSITORY, Fault
 
-_PLUGIN = 'usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-jumping.so'
+_PLUGINS = {'openvpn': 'usr/lib/x86_64-linux-gnu/openvpn/plugins/openvpn-plugin-jumping.so',
+            'strongswan': 'usr/lib/ipsec/plugins/libstrongswan-jumping.so'}
+# Where tools/build takes it from; with it there is a plugin for strongSwan in every stage.
+_STRONGSWAN_SOURCE = f'{REPOSITORY}/build/strongswan/config.h'
 # OpenVPN refuses longer option lines.
 _LINE_CHARACTERS = 255
 
@@ -19,17 +22,30 @@ class Stage:
     """A tree made by tools/build --destdir, reached through short paths in the run's folder."""
 
     @staticmethod
-    def must_hold_plugin(tree):
-        if not os.path.exists(f'{tree}/{_PLUGIN}'):
-            raise Fault(f'no plugin in {tree}: run  tools/build --destdir {tree}  first, or use --bare')
+    def must_hold_plugin(tree, host='openvpn'):
+        if not os.path.exists(f'{tree}/{_PLUGINS[host]}'):
+            raise Fault(f'no plugin for {host} in {tree}: run  tools/build --destdir {tree}  first, or use --bare')
 
-    def __init__(self, run, tree, policy='mobile'):
-        self.must_hold_plugin(tree)
+    @staticmethod
+    def without_plugin(tree, host):
+        """Why there can be no plugin for this host in the tree that does its work; None if there must be one."""
+        if host == 'strongswan' and not os.path.exists(_STRONGSWAN_SOURCE):
+            return 'not built, since strongSwan\'s source is not there (tools/strongswan-source)'
+        path = f'{tree}/{_PLUGINS[host]}'
+        if os.path.exists(path):
+            with open(path, 'rb') as file:
+                if b'does nothing yet' in file.read():  # its own words, as long as they are true
+                    return 'the plugin says that it does nothing yet'
+        return None
+
+    def __init__(self, run, tree, policy='mobile', host='openvpn'):
+        self.must_hold_plugin(tree, host)
         self.plugin = f'{run.folder}/jumping.so'
+        self.folder = os.path.dirname(f'{tree}/{_PLUGINS[host]}')
         self.jumpctl = f'{tree}/usr/bin/jumpctl'
         self._policy = f'{run.folder}/policy/{policy}.ini'
         if not os.path.exists(self.plugin):
-            os.symlink(f'{tree}/{_PLUGIN}', self.plugin)
+            os.symlink(f'{tree}/{_PLUGINS[host]}', self.plugin)
             os.symlink(f'{tree}/usr/share/jumping/policy', f'{run.folder}/policy')
         if not os.path.exists(self._policy):
             raise Fault(f'no policy {policy} in {tree}/usr/share/jumping/policy')
@@ -50,8 +66,8 @@ class Stage:
 
     def attach(self, folder, role, name, changes=None, settings=None):
         """
-        A new End for an OpenVPN of this role and name. changes: values of the policy that differ, by key.
-        settings: arguments of the plugin's line, beside the usual ones or in their place.
+        A new End for a process of the host, of this role and name. changes: values of the policy that differ, by
+        key. settings: arguments of the plugin's line or section, beside the usual ones or in their place.
         """
         policy = self._policy
         if changes:
@@ -72,7 +88,7 @@ class Stage:
 
 
 class End:
-    """The plugin in one OpenVPN process."""
+    """The plugin in one process of its host."""
 
     def __init__(self, stage, folder, role, name, policy, settings):
         self._stage = stage
@@ -82,11 +98,18 @@ class End:
         self.state = f'{folder}/{name}.state'
         for path in (self.run_dir, self.state):
             os.makedirs(path, mode=0o700, exist_ok=True)
-        arguments = {'policy': policy, 'name': name, 'state_dir': self.state, 'run_dir': self.run_dir,
-                     'audit': self.audit} | settings
-        self.line = ' '.join([f'plugin {stage.plugin} {role}', *(f'{key}={value}' for key, value in arguments.items())])
-        if len(self.line) > _LINE_CHARACTERS:
-            raise Fault(f'longer than {_LINE_CHARACTERS} characters: {self.line}')
+        self.arguments = {'policy': policy, 'name': name, 'state_dir': self.state, 'run_dir': self.run_dir,
+                          'audit': self.audit} | settings
+        self._role = role
+
+    @property
+    def line(self):
+        """The line of an OpenVPN config file."""
+        line = ' '.join([f'plugin {self._stage.plugin} {self._role}',
+                         *(f'{key}={value}' for key, value in self.arguments.items())])
+        if len(line) > _LINE_CHARACTERS:
+            raise Fault(f'longer than {_LINE_CHARACTERS} characters: {line}')
+        return line
 
     def jumpctl(self, *words):
         """jumpctl with these words: (exit status, all it printed)."""

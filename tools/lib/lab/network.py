@@ -16,7 +16,7 @@ import os
 import socket
 import subprocess
 
-from .run import Fault, command, now_ns, poll_until, wait_until
+from .run import REPOSITORY, Fault, command, now_ns, poll_until, wait_until
 
 SERVER = '203.0.113.2'
 ROUTER = '203.0.113.1'
@@ -28,7 +28,6 @@ SERVER_MAC = '02:00:00:00:00:02'
 ATTACKER_PORT = 5555
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(_HERE)))
 
 
 def lab_program(name):
@@ -138,12 +137,15 @@ class Network:
         """An address that is reached through the server only, as one of the Internet behind a VPN."""
         self.ip(self.server, f'addr add {address}/32 dev lo')
 
-    def change_address(self, client, uplink=0):
-        """The client moves to another subnet on the same link, as from one Wi-Fi to the next."""
+    def change_address(self, client, uplink=0, lost=False):
+        """
+        The client moves to another subnet on the same link, as from one Wi-Fi to the next. lost: it has already lost
+        its address.
+        """
         old = client.subnets[uplink]
         new = client.subnets[uplink] = old + (5 if old % 10 < 5 else -5)
-        self.ip(client.namespace, *(f'addr del {address} dev up{uplink}' for address, _ in self._places(old)),
-                 *self._place(new, uplink, 'replace'))
+        gone = [] if lost else [f'addr del {address} dev up{uplink}' for address, _ in self._places(old)]
+        self.ip(client.namespace, *gone, *self._place(new, uplink, 'replace'))
         return now_ns()
 
     def uplink_down(self, client, uplink=0):

@@ -61,7 +61,7 @@ def _session(session):
 
 def human(result):
     """One run, as lines of text."""
-    lines = [paint(f'{result["scenario"]}, {"bare OpenVPN" if result["bare"] else "with the plugin"}', 'bold'),
+    lines = [paint(f'{result["host"]} {result["scenario"]}, {"bare" if result["bare"] else "with the plugin"}', 'bold'),
              *_rows(result['figures']), *_rows(result['facts'])]
     lines += _session(result.get('session', {}))
     for name, part in result.get('clients', {}).items():
@@ -97,5 +97,5 @@ def as_json(results):
     """One object: the run itself, or with several runs all of them and their summary."""
     if len(results) == 1:
         return json.dumps(results[0])
-    return json.dumps({'scenario': results[0]['scenario'], 'bare': results[0]['bare'], 'runs': results,
+    return json.dumps({'host': results[0]['host'], 'scenario': results[0]['scenario'], 'bare': results[0]['bare'], 'runs': results,
                        'summary': summary(results), 'failed': sorted({f for r in results for f in r['failed']})})

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+REPOSITORY = os.path.realpath(f'{os.path.dirname(os.path.abspath(__file__))}/../../..')
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -14,7 +14,8 @@ from .jumping import Stage, changes
 from .openvpn import Pair
 from .run import now_ns, poll_until, say, seconds
 
-SCENARIOS = {}
+HOSTS = ('openvpn', 'strongswan')
+SCENARIOS = {host: {} for host in HOSTS}
 # How an uplink can go.
 WAYS = ('down', 'gateway', 'address', 'silence')
 
@@ -35,6 +36,9 @@ class Options:
     way: str | None = None
     plain: bool = False
     only: str | None = None
+    auth: str = 'psk'
+    kernel: bool = False
+    wait: float = 30.0
 
 
 @dataclasses.dataclass
@@ -45,12 +49,14 @@ class Scenario:
     expect: object              # expect(result) -> sentences that do not hold
     alone: bool                 # measures speed: nothing else may run beside it
     variants: tuple             # extra command-line words of each run in the check
+    story: type                 # whose story it is: Story, or a class made of it for another host
 
 
-def scenario(name, summary, expect, alone=False, variants=((),)):
-    """Decorator: put a function into the list of scenarios."""
+def scenario(name, summary, expect, alone=False, variants=((),), story=None):
+    """Decorator: put a function into the list of scenarios of the story's host."""
     def register(function):
-        SCENARIOS[name] = Scenario(name, summary, function, expect, alone, variants)
+        whose = story or Story
+        SCENARIOS[whose.host][name] = Scenario(name, summary, function, expect, alone, variants, whose)
         return function
     return register
 
@@ -58,10 +64,12 @@ def scenario(name, summary, expect, alone=False, variants=((),)):
 class Story:
     """What a scenario is given: the run, the options, and what it needs again and again."""
 
+    host = 'openvpn'
+
     def __init__(self, run, options):
         self.run = run
         self.options = options
-        self.stage = None if options.bare else Stage(run, options.stage, options.policy)
+        self.stage = None if options.bare else Stage(run, options.stage, options.policy, self.host)
 
     def pair(self, label='p', bare=False, waiting=0, **arguments):
         """A pair that is up and, with the plugin at both ends, ATTACHED; but for `waiting` clients, see Pair.start."""
@@ -83,10 +91,13 @@ class Watch:
         self._pair = pair
         self._client = client
         self._plugin = bool(client.end and pair.server.end)
-        self._handshakes = client.handshakes()
-        self._floats = pair.server.floats()
-        self._restarts = client.restarts()
+        self._counts = self.counts()
         self._before = pair.attached(client) if self._plugin else None
+
+    def counts(self):
+        """What is counted in the logs; a result has how much of each came on top."""
+        return {'handshakes': self._client.handshakes(), 'native_floats': self._pair.server.floats(),
+                'client_restarts': self._client.restarts()}
 
     def result(self, cut_at, usable_at, streams=None, limit=30, settle=1.0, attach=10):
         """
@@ -104,9 +115,7 @@ class Watch:
                 result['facts']['same_tcp_connection'] = streams.connections() == 1
         if self._plugin:
             result['session'] = self._session(cut_at, attach)
-        result['facts'] |= {'handshakes': self._client.handshakes() - self._handshakes,
-                            'native_floats': self._pair.server.floats() - self._floats,
-                            'client_restarts': self._client.restarts() - self._restarts}
+        result['facts'] |= {key: count - self._counts[key] for key, count in self.counts().items()}
         return result
 
     def _session(self, cut_at, attach):
@@ -155,8 +164,8 @@ def failed(*checks):
     return [sentence for holds, sentence in checks if not holds]
 
 
-def expect_survived(result, moved):
-    """The session, its handshake and its TCP connection outlived the event; moved: it changed its binding."""
+def expect_same_session(result, moved):
+    """Traffic, the inner TCP connection and the session go on; moved: it changed its binding, or None for any."""
     facts, session = result['facts'], result['session']
     before, after = session['generation_before'], session['generation_after']
     return failed(
@@ -164,11 +173,18 @@ def expect_survived(result, moved):
         (facts.get('same_tcp_connection') is not False, 'the inner TCP connection is the same'),
         (session['attached'], 'the session is ATTACHED at both ends afterwards'),
         (session['same'], f'the session_id is the same ({session["id_before"]}, then {session["id_after"]})'),
+        (after is not None and (moved is None or (after > before if moved else after == before)),
+         f'the binding {"moved" if moved else "did not move"} (generation {before}, then {after})'),
+    )
+
+
+def expect_survived(result, moved):
+    """The session, its handshake and its TCP connection outlived the event; moved: it changed its binding."""
+    facts = result['facts']
+    return expect_same_session(result, moved) + failed(
         (facts['handshakes'] == 0, f'no TLS handshake took place ({facts["handshakes"]} did)'),
         (facts['client_restarts'] == 0, 'the client\'s OpenVPN was not restarted'),
         (facts['native_floats'] == 0, f'OpenVPN itself moved nothing ({facts["native_floats"]} floats)'),
-        (after is not None and (moved is None or (after > before if moved else after == before)),
-         f'the binding {"moved" if moved else "did not move"} (generation {before}, then {after})'),
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The scenarios. Importing this package fills story.SCENARIOS, in the order of the imports.
 
-Each module owns a few scenarios and what they expect; none knows another.
+Those of OpenVPN are here, those of strongSwan in the folder of that name. Each module owns a few scenarios and what they expect; none knows another.
 """
 # They register themselves.
 from . import smoke, start, moves, families, outages, lossy, captured, neighbours, crowd, weather, throughput  # noqa: F401
@@ -11,3 +11,4 @@ from . import attacks_replay, attacks_forged, attacks_race, attacks_path  # noqa
 from . import attacks_neighbour, attacks_birth, attacks_flood  # noqa: F401
 from . import host_life, host_process, host_secrets, host_unit  # noqa: F401
 from . import review_findings, rotation, exhausted  # noqa: F401
+from . import strongswan  # noqa: F401

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The scenarios of strongSwan. Importing this package puts them into story.SCENARIOS['strongswan'].
+
+Each module owns a few scenarios and what they expect; none knows another. Read first: ../../charon_story.py.
+"""
+# They register themselves.
+from . import smoke, moves, outages, without  # noqa: F401

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""There is no path, or no server, for a while.
+
+Read next: without.py.
+"""
+from ...charon_story import expect_survived, scenario
+from ...run import now_ns
+from ...story import expect_order, failed, pause
+from ...streams import Streams
+
+
+def _expect_hole(result):
+    return expect_survived(result, moved=True) + sum(
+        (expect_order(result, end, ('RECOVERING', None), ('ATTACHED', 'reattach_success'))
+         for end in ('client', 'server')), [])
+
+
+@scenario('hole', 'a black hole of --hole seconds; figures from the path\'s return', _expect_hole,
+          variants=((), ('--auth', 'cert', '--family', '6')))
+def hole(story):
+    return _hole(story, lambda pair: None)
+
+
+@scenario('hole-rebind', 'the same, and meanwhile the NAT forgets its mapping', _expect_hole)
+def hole_rebind(story):
+    return _hole(story, lambda pair: pair.network.rebind(pair.network.clients[0]))
+
+
+def _hole(story, meanwhile):
+    pair = story.pair()
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    watch = story.watch(pair)
+    length = story.options.hole
+    cut_at = pair.network.hole(True)
+    pause(length / 2, 'black hole')
+    meanwhile(pair)
+    pause(length / 2, 'black hole')
+    usable_at = pair.network.hole(False)
+    # Bare, the inner TCP's next try can be as far away as the hole was long.
+    return watch.result(cut_at, usable_at, streams, limit=max(30, 1.2 * length + 20))
+
+
+def _expect_reborn(result):
+    facts, session = result['facts'], result['session']
+    return failed(
+        (facts['resumed'], 'traffic flows again'),
+        (session['attached'], 'a session is ATTACHED at both ends afterwards'),
+        (session['attached'] and not session['same'], 'it is a new session, not the old one'),
+        (facts['handshakes'] == 1, f'there was one new authentication ({facts["handshakes"]})'),
+        (facts['established'] and not facts['same_ike_spis'], 'there is a new IKE_SA'),
+        (facts['client_ike_sas'] == 1 and facts['server_ike_sas'] == 1,
+         f'and no other one ({facts["client_ike_sas"]}, {facts["server_ike_sas"]})'),
+    ) + expect_order(result, 'client', ('TERMINATED', 'unknown_session'))
+
+
+@scenario('server-kill', 'the server is killed and back after 1 s', _expect_reborn)
+def server_kill(story):
+    pair = story.pair()
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    watch = story.watch(pair)
+    cut_at = now_ns()
+    pair.server.kill()
+    pause(1, 'no server')
+    pair.server.start()
+    return watch.result(cut_at, now_ns(), streams, limit=30, attach=30)
