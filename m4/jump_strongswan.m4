@@ -60,4 +60,11 @@ AC_DEFUN([JUMP_STRONGSWAN], [
   AS_CASE([$jump_strongswan], [yes], [jump_strongswan_says="yes ($charon_plugindir, headers of $STRONGSWAN_VERSION)"],
     [jump_strongswan_says=$jump_strongswan])
   AM_CONDITIONAL([WITH_STRONGSWAN], [test "$jump_strongswan" = yes])
+  # Tests that call libcharon itself: only where the one of this machine is the one of the headers. Only charon says that.
+  jump_libcharon=no
+  AS_IF([test "$jump_strongswan" = yes && test -e /usr/lib/ipsec/libcharon.so &&
+      cat /usr/lib/ipsec/charon /usr/sbin/charon-systemd 2>/dev/null | grep -aqF "$STRONGSWAN_VERSION"],
+    [jump_libcharon=yes])
+  AC_SUBST([STRONGSWAN_LIBS], ["-L/usr/lib/ipsec -Wl,-rpath,/usr/lib/ipsec -lcharon -lstrongswan"])
+  AM_CONDITIONAL([HAVE_LIBCHARON], [test "$jump_libcharon" = yes])
 ])

@@ -1,18 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# libjump-strongswan.la: what stands between charon and the core. version.c is compiled without strongSwan's headers.
+# libjump-strongswan.la: what stands between charon and the core. envelope.c and version.c know no header of
+# strongSwan, and are tested wherever the tests are; what calls libcharon is tested where there is one.
 if WITH_STRONGSWAN
 noinst_LTLIBRARIES += libjump-strongswan.la
 libjump_strongswan_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters -I$(srcdir)/adapters/strongswan \
-	$(SODIUM_CFLAGS)
-libjump_strongswan_la_SOURCES = adapters/strongswan/version.c adapters/strongswan/version.h
+	$(SODIUM_CFLAGS) $(STRONGSWAN_CFLAGS)
+libjump_strongswan_la_SOURCES = \
+	adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/version.c \
+	adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/version.h
 endif
 
-# It knows no header of strongSwan: tested wherever the tests are.
 if HAVE_CUNIT
-strongswan_tests = tests/unit/test_strongswan_version
+strongswan_tests = tests/unit/test_strongswan_version tests/unit/test_strongswan_envelope
+tests_unit_test_strongswan_envelope_SOURCES = tests/unit/test_strongswan_envelope.c adapters/strongswan/envelope.c
+tests_unit_test_strongswan_envelope_CPPFLAGS = -I$(srcdir)/core/include -I$(srcdir)/adapters $(CUNIT_CFLAGS) \
+	-DVECTORS='"$(abs_srcdir)/tests/vectors/vectors.txt"'
+tests_unit_test_strongswan_envelope_LDADD = $(CUNIT_LIBS)
 tests_unit_test_strongswan_version_SOURCES = tests/unit/test_strongswan_version.c adapters/strongswan/version.c
 tests_unit_test_strongswan_version_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/adapters $(CUNIT_CFLAGS)
 tests_unit_test_strongswan_version_LDADD = $(CUNIT_LIBS)
+if HAVE_LIBCHARON
+strongswan_tests += tests/unit/test_strongswan_carrier
+tests_unit_test_strongswan_carrier_SOURCES = tests/unit/test_strongswan_carrier.c
+tests_unit_test_strongswan_carrier_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters $(STRONGSWAN_CFLAGS) \
+	$(CUNIT_CFLAGS)
+tests_unit_test_strongswan_carrier_LDADD = libjump-strongswan.la libjump-system.la $(STRONGSWAN_LIBS) $(CUNIT_LIBS)
+tests_unit_test_strongswan_carrier_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+endif
 check_PROGRAMS += $(strongswan_tests)
 TESTS += $(strongswan_tests)
 endif

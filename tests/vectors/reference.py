@@ -9,6 +9,7 @@ anything is written. BLAKE2b is hashlib's. Slow, and not constant in time: never
     reference.py > vectors.txt
 """
 import hashlib
+import hmac
 import struct
 import sys
 
@@ -160,6 +161,17 @@ def reset_key_of(instance_key, sid):
     return hashlib.blake2b(parts(b"jumping v1 reset", sid), key=instance_key, digest_size=32).digest()
 
 
+def prf_plus(hash_name, key, seed, length):
+    """RFC 7296, 2.13, for the PRFs that are HMACs."""
+    block, out = b"", b""
+    for count in range(1, 256):
+        block = hmac.digest(key, block + seed + bytes([count]), hash_name)
+        out += block
+        if len(out) >= length:
+            return out[:length]
+    sys.exit("reference.py: prf+ has no more than 255 blocks")
+
+
 # --- Challenge, cookie, RESET, audit: docs/protocol.md 4 -------------------------------------------------------
 
 
@@ -224,6 +236,12 @@ TYPE_COOKIE, TYPE_RESET = 14, 15
 PROBE_FULL = 1300
 
 
+def strongswan_envelope(from_client, message):
+    """R-63: an IKE header whose two SPIs are the message's session id."""
+    return struct.pack(">16sBBBBLL", message[4:20], 0, 0x20, 241, 0x08 if from_client else 0x20, 0,
+                       28 + len(message)) + message
+
+
 def header(message_type, epoch, sid, nonce, cookie):
     return bytes([0x10 | message_type, 0]) + epoch + sid + nonce + cookie
 
@@ -243,6 +261,9 @@ class Vectors:
 
     def put(self, name, value):
         self.lines.append(f"{name} = {value.hex()}")
+
+    def get(self, name):
+        return bytes.fromhex(next(line.split(" = ")[1] for line in self.lines if line.startswith(name + " = ")))
 
 
 def fixed(label, length=32):
@@ -350,6 +371,16 @@ def write(v):
     v.put("cookie.message", header(TYPE_COOKIE, keys[2], sid, nonce, cookie_of(cookie_key, path, bucket)))
     v.put("reset.message", header(TYPE_RESET, keys[2], sid, nonce, bytes(16)) + struct.pack(">Q", boot) +
           reset_mac(reset_key, boot, nonce))
+
+    v.say()
+    v.say("Envelope of strongSwan (1): probe.message and birth_offer.message as they travel there")
+    for name, message, from_client in (("from_client", "probe", True), ("from_server", "birth_offer", False)):
+        v.put("strongswan_envelope." + name, strongswan_envelope(from_client, v.get(message + ".message")))
+    v.say("Secret of strongSwan (R-66) with PRF_HMAC_SHA2_256, and with PRF_HMAC_SHA1, which needs two blocks")
+    for hash_name, length in (("sha256", 32), ("sha1", 20)):
+        sk_d = fixed("SK_d " + hash_name, length)
+        v.put(f"strongswan_{hash_name}.sk_d", sk_d)
+        v.put(f"strongswan_{hash_name}.secret", prf_plus(hash_name, sk_d, b"jumping v1 secret", 32))
 
 
 def main():
