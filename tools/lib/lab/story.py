@@ -71,12 +71,17 @@ class Story:
         self.options = options
         self.stage = None if options.bare else Stage(run, options.stage, options.policy, self.host)
 
-    def pair(self, label='p', bare=False, waiting=0, **arguments):
-        """A pair that is up and, with the plugin at both ends, ATTACHED; but for `waiting` clients, see Pair.start."""
+    def pair(self, label='p', bare=False, waiting=0, before=None, **arguments):
+        """
+        A pair that is up and, with the plugin at both ends, ATTACHED; but for `waiting` clients, see Pair.start.
+        before: called with the pair when its network is there and nothing runs yet.
+        """
         say(f'  {label}: starting OpenVPN{"" if self.stage and not bare else ", bare"}')
         arguments = {'keepalive': self.options.keepalive, 'detached': self.options.detached,
                      'family': self.options.family} | arguments
         pair = Pair(self.run, label, None if bare else self.stage, **arguments)
+        if before:
+            before(pair)
         pair.start(waiting)
         return pair
 

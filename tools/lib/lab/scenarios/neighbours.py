@@ -3,8 +3,10 @@
 
 Read next: throughput.py.
 """
+import re
 import time
 
+from ..openvpn import PORT
 from ..run import now_ns
 from ..story import expect_survived, failed, pause, scenario
 from ..streams import Streams
@@ -12,15 +14,33 @@ from ..streams import Streams
 _SAME = ('pushed', 'handshakes', 'native_floats', 'resumed')
 
 
+# What a client hears and says, from the first packet on: all of it, and what is ours (R-1: opcode 31).
+_COUNT = '\n'.join(['table inet count {', *(
+    f'chain {hook} {{ type filter hook {hook} priority 0; udp {port} {PORT} counter; udp {port} {PORT} @th,64,5 0x1f counter; }}'
+    for hook, port in (('input', 'sport'), ('output', 'dport'))), '}', ''])
+
+
+def _count(pair):
+    pair.network.inside(pair.clients[0].namespace, 'nft', '-f', '-', stdin=_COUNT)
+
+
+def _counted(pair):
+    """(all packets, ours), both ways together."""
+    rules = pair.network.inside(pair.clients[0].namespace, 'nft', 'list', 'table', 'inet', 'count')
+    numbers = [int(number) for number in re.findall(r'counter packets (\d+)', rules)]
+    return sum(numbers[0::2]), sum(numbers[1::2])
+
+
 def _expect_as_bare(result):
     sides = result['facts']['one_sided'], result['facts']['bare']
-    return failed(*((sides[0][key] == sides[1][key], f'{key} as with bare OpenVPN ({sides[0][key]}, bare '
+    everything, ours = result['facts']['datagrams']
+    return failed((everything > 0 and ours == 0, f'no datagram of ours ever goes either way ({ours} of {everything})'), *((sides[0][key] == sides[1][key], f'{key} as with bare OpenVPN ({sides[0][key]}, bare '
                      f'{sides[1][key]})') for key in _SAME))
 
 
 def _one_sided(story, on_server, on_clients):
     """A pair with the plugin on one side beside a bare one: the same address change for both."""
-    pairs = {'one_sided': story.pair('p', on_server=on_server, on_clients=on_clients, nat=False),
+    pairs = {'one_sided': story.pair('p', on_server=on_server, on_clients=on_clients, nat=False, before=_count),
              'bare': story.pair('b', bare=True, nat=False)}
     streams = {name: Streams(pair) for name, pair in pairs.items()}
     pause(2, 'traffic both ways')
@@ -32,6 +52,7 @@ def _one_sided(story, on_server, on_clients):
         told = watch.result(cut_at, pair.network.change_address(pair.network.clients[0]), streams[name])
         result['figures'] |= {f'{name}_{key}': value for key, value in told['figures'].items()}
         result['facts'][name] = told['facts'] | {'pushed': client.pushed(), 'handshakes': client.handshakes()}
+    result['facts']['datagrams'] = _counted(pairs['one_sided'])
     return result
 
 
