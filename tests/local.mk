@@ -111,6 +111,13 @@ tests_unit_test_store_SOURCES = tests/unit/test_store.c
 tests_unit_test_store_CPPFLAGS = $(system_cppflags)
 tests_unit_test_store_LDADD = libjump-store.la $(unit_ldadd)
 
+# What every host has in common, with a host that is only a list.
+unit_tests += tests/unit/test_host_instance
+tests_unit_test_host_instance_SOURCES = tests/unit/test_host_instance.c
+tests_unit_test_host_instance_CPPFLAGS = $(system_cppflags) $(SODIUM_CFLAGS) -DPOLICIES='"$(abs_srcdir)/core/policy"'
+tests_unit_test_host_instance_LDADD = libjump-host.la libjump-system.la libjump-store.la $(unit_ldadd) $(JSONC_LIBS)
+tests_unit_test_host_instance_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free,--wrap=sodium_mlock
+
 EXTRA_DIST += tests/unit/scratch.h tests/unit/audit_log.h docs/policy.md docs/audit.md
 dist_check_SCRIPTS += tests/checks/check-policy-page
 
