@@ -5,9 +5,12 @@ if WITH_STRONGSWAN
 noinst_LTLIBRARIES += libjump-strongswan.la
 libjump_strongswan_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters -I$(srcdir)/adapters/strongswan \
 	$(SODIUM_CFLAGS) $(STRONGSWAN_CFLAGS)
+libjump_strongswan_la_CFLAGS = $(AM_CFLAGS) -Wno-format -Wno-format-security -Wno-unused-parameter -Wno-pointer-sign
 libjump_strongswan_la_SOURCES = \
-	adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/version.c \
-	adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/version.h
+	adapters/strongswan/activity.c adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/esp.c \
+	adapters/strongswan/listener.c adapters/strongswan/loop.c adapters/strongswan/methods.c adapters/strongswan/peers.c \
+	adapters/strongswan/rebind.c adapters/strongswan/setup.c adapters/strongswan/version.c \
+	adapters/strongswan/adapter.h adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/version.h
 endif
 
 if HAVE_CUNIT

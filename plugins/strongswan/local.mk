@@ -3,16 +3,16 @@
 # Never unmapped (nodelete), as OpenVPN's.
 if WITH_STRONGSWAN
 charonplugin_LTLIBRARIES = libstrongswan-jumping.la
-libstrongswan_jumping_la_CPPFLAGS = -I$(srcdir)/core/include -I$(srcdir)/adapters $(STRONGSWAN_CFLAGS) \
+libstrongswan_jumping_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters $(STRONGSWAN_CFLAGS) \
 	-DJUMP_STRONGSWAN_VERSION='"$(STRONGSWAN_VERSION)"'
 libstrongswan_jumping_la_SOURCES = plugins/strongswan/plugin.c
 # %H, %N and the like are strongSwan's own; the compiler does not know them.
 libstrongswan_jumping_la_CFLAGS = $(AM_CFLAGS) -Wno-format -Wno-format-security
-libstrongswan_jumping_la_LIBADD = libjump-strongswan.la libjump-system.la libjump-store.la libjumping-core.a \
+libstrongswan_jumping_la_LIBADD = libjump-strongswan.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a \
 	$(SODIUM_LIBS) $(JSONC_LIBS) $(INIH_LIBS) $(MNL_LIBS)
 libstrongswan_jumping_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,nodelete \
 	-Wl,--version-script=$(srcdir)/plugins/strongswan/exports.map
-libstrongswan_jumping_la_DEPENDENCIES = libjump-strongswan.la libjump-system.la libjump-store.la libjumping-core.a \
+libstrongswan_jumping_la_DEPENDENCIES = libjump-strongswan.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a \
 	plugins/strongswan/exports.map
 # As Debian's packages: the template, and a copy to edit, which a later installation leaves alone.
 charontemplatedir = $(datadir)/strongswan/templates/config/plugins

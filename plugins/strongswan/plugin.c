@@ -8,6 +8,7 @@
 #include <library.h>
 #include <plugins/plugin.h>
 
+#include "strongswan/adapter.h"
 #include "strongswan/version.h"
 
 typedef struct private_jumping_plugin_t private_jumping_plugin_t;
@@ -24,10 +25,17 @@ METHOD(plugin_t, get_name, char *, private_jumping_plugin_t *this)
 
 static bool start_or_stop(plugin_t *this, plugin_feature_t *feature, bool reg, void *data)
 {
+    struct jump_problem problem = {.text = "not enough memory"};
+
     (void)this, (void)feature, (void)data;
-    if (reg)
-        DBG1(DBG_CFG, "jumping: loaded, does nothing yet");
-    return TRUE;
+    if (!reg) {
+        jump_swan_close();
+        return TRUE;
+    }
+    if (jump_swan_open(&problem))
+        return TRUE;
+    DBG1(DBG_CFG, "jumping: not loaded: %s", problem.text);
+    return FALSE;
 }
 
 METHOD(plugin_t, get_features, int, private_jumping_plugin_t *this, plugin_feature_t *features[])

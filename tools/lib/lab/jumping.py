@@ -100,12 +100,12 @@ class End:
             os.makedirs(path, mode=0o700, exist_ok=True)
         self.arguments = {'policy': policy, 'name': name, 'state_dir': self.state, 'run_dir': self.run_dir,
                           'audit': self.audit} | settings
-        self._role = role
+        self.role = role
 
     @property
     def line(self):
         """The line of an OpenVPN config file."""
-        line = ' '.join([f'plugin {self._stage.plugin} {self._role}',
+        line = ' '.join([f'plugin {self._stage.plugin} {self.role}',
                          *(f'{key}={value}' for key, value in self.arguments.items())])
         if len(line) > _LINE_CHARACTERS:
             raise Fault(f'longer than {_LINE_CHARACTERS} characters: {line}')

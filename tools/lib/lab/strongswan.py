@@ -135,7 +135,9 @@ class Charon:
         if not kernel:
             plugins['kernel-libipsec'] = {'load': True}
         if self.end:
-            plugins['jumping'] = {'load': True} | self.end.arguments
+            own = dict(self.end.arguments)
+            own['audit_dir'] = os.path.dirname(own.pop('audit'))
+            plugins['jumping'] = {'load': True, 'server': self.end.role == 'server', 'client': self.end.role == 'client'} | own
         level = {'default': 1, 'flush_line': True, 'time_format': '%H:%M:%S', 'time_add_ms': True}
         return {'load_modular': True, 'plugins': plugins, 'filelog': {'stderr': level}}
 

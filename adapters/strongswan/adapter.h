@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What this folder's files share. One own thread, the session thread (loop.c), has both engines: one for the sessions that
+ * charon answers (server), one for those that it initiates (client). Everybody else hands it something and goes on.
+ *
+ * | thread | runs | touches |
+ * |---|---|---|
+ * | session thread | loop.c | the engines, their files, the ways; the table of peers for a moment |
+ * | charon's receiver | carrier.c's hook | the carrier's ring |
+ * | charon's workers | listener.c (under bus->mutex), methods.c (its IKE_SA checked out), rebind.c, activity.c (jobs) | the table |
+ *
+ * Locks: `lock` guards the table of peers and the inbox. It is held for look-ups and copies only: no call into charon,
+ * no system call, no other lock inside. The session thread never checks an IKE_SA out and never waits for who has one:
+ * what it wants of an IKE_SA is written into the table, and a job (rebind.c) makes the IKE_SA follow.
+ */
+#ifndef JUMP_STRONGSWAN_ADAPTER_H
+#define JUMP_STRONGSWAN_ADAPTER_H
+
+#include <jumping/engine.h>
+
+#include <daemon.h>
+#include <collections/hashtable.h>
+#include <collections/linked_list.h>
+#include <threading/mutex.h>
+#include <threading/thread.h>
+
+#include "host/instance.h"
+#include "strongswan/carrier.h"
+#include "system/netlink.h"
+
+#define JUMP_SWAN_OBJECTS 4    /* IKE_SAs of one session at a time: the newest, and those that rekeying left to be deleted */
+#define JUMP_SWAN_CHILD_WANTS 8
+#define JUMP_SWAN_NAME_BYTES 128
+
+/** The bit of ike_extension_t by which an IKE_SA remembers, from IKE_AUTH on, that its peer speaks our protocol. 5.9 has
+ * 17 of them, from the other end; charon copies them to the new object of a rekeying by itself. */
+#define JUMP_SWAN_EXT_SPEAKS ((ike_extension_t)(1u << 30))
+
+enum jump_swan_phase {
+    JUMP_SWAN_BIRTH,   /* the path is frozen at the address of the handshake */
+    JUMP_SWAN_BOUND,
+    JUMP_SWAN_UNBOUND, /* what charon wants to do waits */
+    JUMP_SWAN_DOOMED,  /* the core has forgotten it and its objects are about to go: nothing moves them any more */
+    JUMP_SWAN_ENDED    /* the core has forgotten it: charon's own again, for as long as its objects live */
+};
+
+enum jump_swan_want { JUMP_SWAN_WANT_REKEY = 1, JUMP_SWAN_WANT_REAUTH = 2, JUMP_SWAN_WANT_DELETE = 4 };
+
+/** What charon wanted of a CHILD_SA while the session had no path. */
+struct jump_swan_child_want {
+    protocol_id_t protocol;
+    uint32_t spi;
+    bool remove, expired; /* else rekey */
+};
+
+/** One IKE_SA object of a session. */
+struct jump_swan_object {
+    ike_sa_t *sa;
+    ike_sa_id_t *id;
+    bool swallowed; /* a retransmission job ended with us: its chain must be taken up again */
+    uint32_t message_id;
+    unsigned wants; /* bits of enum jump_swan_want */
+    struct jump_swan_child_want children[JUMP_SWAN_CHILD_WANTS];
+    size_t children_len;
+};
+
+/** A session's peer: made when an IKE_SA whose two ends announced support is established. Freed when the core has forgotten
+ * it and its last object is gone. */
+struct jump_swan_peer {
+    jump_host host;
+    enum jump_role role;
+    enum jump_swan_phase phase;
+    bool job_queued; /* a job of rebind.c will look at it */
+    enum jump_reason reason; /* of its end */
+    struct jump_path local, remote; /* where the core wants it; at birth, where the handshake was */
+    uint64_t sent, received;        /* client: packets of all its CHILD_SAs when activity.c last looked */
+    struct jump_swan_object objects[JUMP_SWAN_OBJECTS]; /* newest first */
+    size_t objects_len;
+    char name[JUMP_SWAN_NAME_BYTES]; /* the peer's identity */
+};
+
+enum jump_swan_post_kind {
+    JUMP_SWAN_POST_OPEN,
+    JUMP_SWAN_POST_EPOCH,
+    JUMP_SWAN_POST_CLOSE,
+    JUMP_SWAN_POST_NETWORKS,
+    JUMP_SWAN_POST_ACTIVITY
+};
+
+/** Something for the session thread. */
+struct jump_swan_post {
+    enum jump_swan_post_kind kind;
+    enum jump_role role;
+    jump_host host;
+    struct jump_path local, remote;    /* OPEN */
+    uint8_t secret[JUMP_SECRET_BYTES]; /* OPEN, EPOCH */
+    bool sent, received;               /* ACTIVITY */
+};
+
+struct jump_swan_settings {
+    const char *name, *policy, *state_dir, *run_dir, *audit_dir; /* lib->settings' own */
+    bool server, client, reestablish;
+    uint32_t max_sessions;
+};
+
+/** One of the two engines. */
+struct jump_swan_role {
+    struct jump_instance instance;
+    bool open;
+};
+
+/** A local address of the client, with the id by which the core speaks of it. */
+struct jump_swan_way {
+    struct jump_path local; /* its `transport` is the id; the remote end is each session's own */
+    bool seen;
+};
+
+struct jump_swan {
+    struct jump_swan_settings settings;
+    struct jump_swan_role server, client;
+
+    mutex_t *lock;
+    hashtable_t *by_sa;   /* ike_sa_t * to struct jump_swan_peer * */
+    hashtable_t *by_host; /* jump_host to the same */
+    linked_list_t *inbox; /* of struct jump_swan_post * */
+    jump_host last_host;
+    bool networks_posted; /* one such post is enough */
+    bool activity_runs;   /* activity.c's job is scheduled */
+
+    /* the session thread's own */
+    thread_t *thread;
+    int wake_fd; /* eventfd */
+    volatile bool stopping;
+    struct jump_ss_datagram datagram; /* the one in hand; bytes_len 0: none */
+    struct jump_swan_way ways[JUMP_MAX_CANDIDATES];
+    size_t ways_len;
+    uint8_t last_way;
+    struct jump_netlink *netlink; /* client: the system's news at once; charon's own comes 100 ms later, when it has settled */
+    unsigned networks_looks; /* so many more looks at the local networks are to come */
+    bool networks_news;      /* nobody has looked since the last news */
+    jump_time networks_at; /* when they were last */
+};
+
+/** The process's only one: interposed functions carry no argument of ours. NULL: not open. */
+extern struct jump_swan *jump_swan;
+
+/* setup.c */
+bool jump_swan_open(struct jump_problem *problem);
+void jump_swan_close(void);
+
+/* loop.c */
+extern const struct jump_instance_host jump_swan_server_host, jump_swan_client_host; /* without their context */
+/** Start and stop the session thread. */
+bool jump_swan_loop_begin(struct jump_swan *swan, struct jump_problem *problem);
+void jump_swan_loop_end(struct jump_swan *swan);
+/** Hand a copy to the session thread; any thread, any lock but ours. @return false: no memory; it was not posted */
+bool jump_swan_post(struct jump_swan *swan, const struct jump_swan_post *post);
+
+/* peers.c: every function takes the lock itself */
+/** Make one for an established IKE_SA. @return its host name; 0: no memory */
+jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_role role);
+/** The new object of a rekeying belongs to the session of the old one. @return its host name; 0: not ours, or no room */
+jump_host jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa, enum jump_role *role);
+/** An object is gone. @return true: it was the session's newest one (then *host and *role are set) */
+bool jump_swan_peer_object_gone(struct jump_swan *swan, ike_sa_t *sa);
+/** True if `sa` is its session's newest object; then *host and *role are set. */
+bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, enum jump_role *role);
+/** The core's word on a session; a job makes the objects follow. */
+void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote);
+void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host);
+void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason);
+/** A copy, without its objects' ids. @return false: unknown */
+bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy);
+void jump_swan_peers_clear(struct jump_swan *swan);
+
+/* rebind.c */
+/** A job that makes the objects of this session follow the table. Under the lock. */
+job_t *jump_swan_rebind_job(jump_host host);
+
+/* methods.c */
+/**
+ * Put ours in the place of the methods that this file lists. Its IKE_SA is checked out by the caller's thread.
+ *
+ * @return false: somebody else has changed one of them: nothing is done
+ */
+bool jump_swan_methods_install(ike_sa_t *sa);
+/** The originals, for our own calls. Valid once one IKE_SA was installed. */
+struct jump_swan_methods {
+    void (*update_hosts)(ike_sa_t *this, host_t *me, host_t *other, update_hosts_flag_t flags);
+    status_t (*retransmit)(ike_sa_t *this, uint32_t message_id);
+    status_t (*delete)(ike_sa_t *this, bool force);
+    status_t (*roam)(ike_sa_t *this, bool address);
+    status_t (*send_dpd)(ike_sa_t *this);
+    status_t (*rekey)(ike_sa_t *this);
+    status_t (*reauth)(ike_sa_t *this);
+    status_t (*rekey_child_sa)(ike_sa_t *this, protocol_id_t protocol, uint32_t spi);
+    status_t (*delete_child_sa)(ike_sa_t *this, protocol_id_t protocol, uint32_t spi, bool expired);
+};
+extern struct jump_swan_methods jump_swan_real;
+
+/* listener.c */
+void jump_swan_listen_begin(void);
+void jump_swan_listen_end(void);
+
+/* activity.c */
+/** A session of the client's began: its CHILD_SAs' counters are looked at from now on. */
+void jump_swan_activity_begin(struct jump_swan *swan);
+
+/* esp.c */
+void jump_swan_esp_begin(void);
+void jump_swan_esp_end(void);
+
+#endif

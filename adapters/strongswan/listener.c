@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What charon tells: a bus listener for the life of IKE_SAs, a kernel listener for changes of the local networks. Both
+ * announce and hand on; nothing is decided here. The bus calls under its own mutex, so no IKE_SA is ever checked out here.
+ *
+ * | charon | becomes |
+ * |---|---|
+ * | IKE_AUTH, first message with an identity | our notify goes out, the peer's is remembered in the IKE_SA (R-64) |
+ * | ike_updown(TRUE), both announced | OPEN, with a secret of this IKE_SA's SK_d (R-65); the object's methods become ours |
+ * | ike_rekey | EPOCH, with one of the new SK_d; the new object's methods too |
+ * | ike_updown(FALSE), the object's end | CLOSE |
+ * | roam | NETWORKS |
+ */
+#include <string.h>
+
+#include <sodium.h>
+
+#include <encoding/payloads/notify_payload.h>
+#include <processing/jobs/delete_ike_sa_job.h>
+#include <sa/ikev2/keymat_v2.h>
+
+#include "strongswan/adapter.h"
+
+#define NOTIFY ((notify_type_t)50961) /* private status; 40961 to 40969 are strongSwan's own */
+#define LABEL "jumping v1 secret"
+
+static bool derive(ike_sa_t *sa, uint8_t secret[JUMP_SECRET_BYTES])
+{
+    keymat_v2_t *keymat = (keymat_v2_t *)sa->get_keymat(sa);
+    chunk_t skd, label = chunk_from_str(LABEL);
+    pseudo_random_function_t prf = keymat->get_skd(keymat, &skd);
+    kdf_t *kdf = lib->crypto->create_kdf(lib->crypto, KDF_PRF_PLUS, prf);
+    bool done = kdf != NULL && kdf->set_param(kdf, KDF_PARAM_KEY, skd) && kdf->set_param(kdf, KDF_PARAM_SALT, label)
+                && kdf->get_bytes(kdf, JUMP_SECRET_BYTES, secret);
+
+    DESTROY_IF(kdf);
+    return done;
+}
+
+/* The role in which this IKE_SA would have a session here. */
+static bool role_of(ike_sa_t *sa, enum jump_role *role)
+{
+    *role = sa->has_condition(sa, COND_ORIGINAL_INITIATOR) ? JUMP_CLIENT : JUMP_SERVER;
+    return sa->get_version(sa) == IKEV2 && (*role == JUMP_CLIENT ? jump_swan->client.open : jump_swan->server.open);
+}
+
+METHOD(listener_t, message, bool, listener_t *this, ike_sa_t *sa, message_t *message, bool incoming, bool plain)
+{
+    chunk_t data = chunk_from_chars('j', 'u', 'm', 'p', 'i', 'n', 'g', 1);
+    notify_payload_t *notify;
+    enum jump_role role;
+
+    if (!plain || message->get_exchange_type(message) != IKE_AUTH || !role_of(sa, &role)
+        || message->get_request(message) != (incoming == (role == JUMP_SERVER))
+        || message->get_payload(message, message->get_request(message) ? PLV2_ID_INITIATOR : PLV2_ID_RESPONDER) == NULL)
+        return TRUE;
+    if (!incoming) {
+        if (role == JUMP_CLIENT || sa->supports_extension(sa, JUMP_SWAN_EXT_SPEAKS))
+            message->add_notify(message, FALSE, NOTIFY, data);
+        return TRUE;
+    }
+    notify = message->get_notify(message, NOTIFY);
+    if (notify != NULL && chunk_equals(notify->get_notification_data(notify), data))
+        sa->enable_extension(sa, JUMP_SWAN_EXT_SPEAKS);
+    return TRUE;
+}
+
+/* Both announced, and yet there can be no session: without it the IKE_SA must not go on. */
+static void refuse(ike_sa_t *sa, const char *why)
+{
+    DBG1(DBG_CFG, "jumping: no session for '%Y' (%s): closing its IKE_SA", sa->get_other_eap_id(sa), why);
+    lib->processor->queue_job(lib->processor, (job_t *)delete_ike_sa_job_create(sa->get_id(sa), TRUE));
+}
+
+static void open_session(ike_sa_t *sa, enum jump_role role)
+{
+    struct jump_swan_post post = {.kind = JUMP_SWAN_POST_OPEN, .role = role};
+
+    jump_ss_path_from_host(&post.local, sa->get_my_host(sa));
+    jump_ss_path_from_host(&post.remote, sa->get_other_host(sa));
+    if (!derive(sa, post.secret))
+        refuse(sa, "its PRF gives no key");
+    else if (!jump_swan_methods_install(sa))
+        refuse(sa, "another plugin has changed the IKE_SA's methods");
+    else if ((post.host = jump_swan_peer_add(jump_swan, sa, role)) == 0 || !jump_swan_post(jump_swan, &post))
+        refuse(sa, "no memory");
+    else if (role == JUMP_CLIENT)
+        jump_swan_activity_begin(jump_swan);
+    sodium_memzero(&post, sizeof post);
+}
+
+static void close_session(ike_sa_t *sa)
+{
+    struct jump_swan_post post = {.kind = JUMP_SWAN_POST_CLOSE};
+
+    if (jump_swan_peer_of(jump_swan, sa, &post.host, &post.role) && !jump_swan_post(jump_swan, &post))
+        jump_swan_peer_end(jump_swan, post.host, FALSE, JUMP_REASON_HOST_TERMINATED); /* the core's bounds end its half */
+}
+
+METHOD(listener_t, ike_updown, bool, listener_t *this, ike_sa_t *sa, bool up)
+{
+    enum jump_role role;
+
+    if (!up)
+        close_session(sa);
+    else if (role_of(sa, &role) && sa->supports_extension(sa, JUMP_SWAN_EXT_SPEAKS))
+        open_session(sa, role);
+    return TRUE;
+}
+
+METHOD(listener_t, ike_rekey, bool, listener_t *this, ike_sa_t *old, ike_sa_t *new)
+{
+    struct jump_swan_post post = {.kind = JUMP_SWAN_POST_EPOCH};
+
+    if (!jump_swan_peer_of(jump_swan, old, &post.host, &post.role))
+        return TRUE;
+    if (!jump_swan_methods_install(new))
+        refuse(new, "another plugin has changed the IKE_SA's methods");
+    else if (jump_swan_peer_rekeyed(jump_swan, old, new, &post.role) == 0)
+        refuse(new, "too many IKE_SAs of one session");
+    else if (!derive(new, post.secret) || !jump_swan_post(jump_swan, &post))
+        refuse(new, "no key for the rekeyed IKE_SA");
+    sodium_memzero(&post, sizeof post);
+    return TRUE;
+}
+
+METHOD(listener_t, ike_state_change, bool, listener_t *this, ike_sa_t *sa, ike_sa_state_t state)
+{
+    if (state == IKE_DESTROYING) {
+        close_session(sa);
+        (void)jump_swan_peer_object_gone(jump_swan, sa);
+    }
+    return TRUE;
+}
+
+METHOD(kernel_listener_t, roam, bool, kernel_listener_t *this, bool address)
+{
+    struct jump_swan_post post = {.kind = JUMP_SWAN_POST_NETWORKS, .role = JUMP_CLIENT};
+    bool posted;
+
+    jump_swan->lock->lock(jump_swan->lock);
+    posted = jump_swan->networks_posted || !jump_swan->client.open;
+    jump_swan->networks_posted = true;
+    jump_swan->lock->unlock(jump_swan->lock);
+    if (!posted)
+        (void)jump_swan_post(jump_swan, &post);
+    return TRUE;
+}
+
+static listener_t bus_listener;
+static kernel_listener_t kernel_listener;
+
+void jump_swan_listen_begin(void)
+{
+    bus_listener.message = _message;
+    bus_listener.ike_updown = _ike_updown;
+    bus_listener.ike_rekey = _ike_rekey;
+    bus_listener.ike_state_change = _ike_state_change;
+    kernel_listener.roam = _roam;
+    charon->bus->add_listener(charon->bus, &bus_listener);
+    charon->kernel->add_listener(charon->kernel, &kernel_listener);
+}
+
+void jump_swan_listen_end(void)
+{
+    charon->kernel->remove_listener(charon->kernel, &kernel_listener);
+    charon->bus->remove_listener(charon->bus, &bus_listener);
+}

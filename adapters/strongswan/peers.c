@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The table of peers: which IKE_SA objects a session has, and where the core wants it. Shared by the session thread, which
+ * writes the core's word, and charon's threads, which read it. Entries are made for authenticated peers only.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "strongswan/adapter.h"
+
+static void *key_of(jump_host host)
+{
+    return (void *)(uintptr_t)host; /* counts from 1 */
+}
+
+static struct jump_swan_peer *find(struct jump_swan *swan, jump_host host)
+{
+    return swan->by_host->get(swan->by_host, key_of(host));
+}
+
+/* The newest object's place is the first. False: the session has as many as it may. */
+static bool add_object(struct jump_swan *swan, struct jump_swan_peer *peer, ike_sa_t *sa, ike_sa_id_t *id)
+{
+    if (peer->objects_len == JUMP_SWAN_OBJECTS)
+        return false;
+    memmove(&peer->objects[1], &peer->objects[0], peer->objects_len * sizeof peer->objects[0]);
+    peer->objects_len++;
+    memset(&peer->objects[0], 0, sizeof peer->objects[0]);
+    peer->objects[0].sa = sa;
+    peer->objects[0].id = id;
+    swan->by_sa->put(swan->by_sa, sa, peer);
+    return true;
+}
+
+/* Nobody needs it any more. */
+static bool is_over(const struct jump_swan_peer *peer)
+{
+    return peer->phase >= JUMP_SWAN_DOOMED && peer->objects_len == 0;
+}
+
+static void release(struct jump_swan *swan, struct jump_swan_peer *peer)
+{
+    swan->by_host->remove(swan->by_host, key_of(peer->host));
+    free(peer);
+}
+
+jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_role role)
+{
+    struct jump_swan_peer *peer = calloc(1, sizeof *peer);
+    ike_sa_id_t *id;
+    jump_host host;
+
+    if (peer == NULL)
+        return 0;
+    id = sa->get_id(sa);
+    id = id->clone(id);
+    peer->role = role;
+    peer->phase = JUMP_SWAN_BIRTH;
+    jump_ss_path_from_host(&peer->local, sa->get_my_host(sa));
+    jump_ss_path_from_host(&peer->remote, sa->get_other_host(sa));
+    (void)snprintf(peer->name, sizeof peer->name, "%Y", sa->get_other_eap_id(sa));
+    swan->lock->lock(swan->lock);
+    host = peer->host = ++swan->last_host;
+    swan->by_host->put(swan->by_host, key_of(host), peer);
+    (void)add_object(swan, peer, sa, id);
+    swan->lock->unlock(swan->lock);
+    return host;
+}
+
+jump_host jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa, enum jump_role *role)
+{
+    struct jump_swan_peer *peer;
+    ike_sa_id_t *id = sa->get_id(sa);
+    jump_host host = 0;
+
+    id = id->clone(id);
+    swan->lock->lock(swan->lock);
+    peer = swan->by_sa->get(swan->by_sa, old);
+    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED && add_object(swan, peer, sa, id)) {
+        host = peer->host;
+        *role = peer->role;
+        id = NULL;
+    }
+    swan->lock->unlock(swan->lock);
+    DESTROY_IF(id);
+    return host;
+}
+
+bool jump_swan_peer_object_gone(struct jump_swan *swan, ike_sa_t *sa)
+{
+    struct jump_swan_peer *peer;
+    ike_sa_id_t *id = NULL;
+    bool newest = false;
+
+    swan->lock->lock(swan->lock);
+    peer = swan->by_sa->remove(swan->by_sa, sa);
+    for (size_t i = 0; peer != NULL && i < peer->objects_len; i++) {
+        if (peer->objects[i].sa != sa)
+            continue;
+        newest = i == 0;
+        id = peer->objects[i].id;
+        peer->objects_len--;
+        memmove(&peer->objects[i], &peer->objects[i + 1], (peer->objects_len - i) * sizeof peer->objects[0]);
+    }
+    if (peer != NULL && is_over(peer))
+        release(swan, peer);
+    swan->lock->unlock(swan->lock);
+    DESTROY_IF(id);
+    return newest;
+}
+
+bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, enum jump_role *role)
+{
+    struct jump_swan_peer *peer;
+    bool newest = false;
+
+    swan->lock->lock(swan->lock);
+    peer = swan->by_sa->get(swan->by_sa, sa);
+    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED && peer->objects[0].sa == sa) {
+        newest = true;
+        *host = peer->host;
+        *role = peer->role;
+    }
+    swan->lock->unlock(swan->lock);
+    return newest;
+}
+
+bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy)
+{
+    struct jump_swan_peer *peer;
+
+    swan->lock->lock(swan->lock);
+    peer = find(swan, host);
+    if (peer != NULL)
+        *copy = *peer;
+    swan->lock->unlock(swan->lock);
+    copy->objects_len = 0;
+    return peer != NULL;
+}
+
+/* One job for all that was said since the last one looked. */
+static job_t *job_for(struct jump_swan_peer *peer)
+{
+    if (peer->job_queued || peer->objects_len == 0)
+        return NULL;
+    peer->job_queued = true;
+    return jump_swan_rebind_job(peer->host);
+}
+
+static void queue(job_t *job)
+{
+    if (job != NULL)
+        lib->processor->queue_job(lib->processor, job);
+}
+
+void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote)
+{
+    struct jump_swan_peer *peer;
+    job_t *job = NULL;
+
+    swan->lock->lock(swan->lock);
+    peer = find(swan, host);
+    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED) {
+        peer->phase = JUMP_SWAN_BOUND;
+        peer->local = *local;
+        peer->remote = *remote;
+        job = job_for(peer);
+    }
+    swan->lock->unlock(swan->lock);
+    queue(job);
+}
+
+void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host)
+{
+    struct jump_swan_peer *peer;
+
+    swan->lock->lock(swan->lock);
+    peer = find(swan, host);
+    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED)
+        peer->phase = JUMP_SWAN_UNBOUND;
+    swan->lock->unlock(swan->lock);
+}
+
+void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason)
+{
+    struct jump_swan_peer *peer;
+    job_t *job = NULL;
+
+    swan->lock->lock(swan->lock);
+    peer = find(swan, host);
+    if (peer != NULL) {
+        peer->phase = destroy ? JUMP_SWAN_DOOMED : JUMP_SWAN_ENDED;
+        peer->reason = reason;
+        if (destroy)
+            job = job_for(peer);
+        if (is_over(peer))
+            release(swan, peer);
+    }
+    swan->lock->unlock(swan->lock);
+    queue(job);
+}
+
+void jump_swan_peers_clear(struct jump_swan *swan)
+{
+    enumerator_t *enumerator = swan->by_host->create_enumerator(swan->by_host);
+    struct jump_swan_peer *peer;
+    void *key;
+
+    while (enumerator->enumerate(enumerator, &key, &peer)) {
+        for (size_t i = 0; i < peer->objects_len; i++)
+            peer->objects[i].id->destroy(peer->objects[i].id);
+        free(peer);
+    }
+    enumerator->destroy(enumerator);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The job that makes a session's IKE_SAs follow the table: move them to where the core has bound the session, take up
+ * what waited for a path, or end them. It runs in one of charon's workers, checks each object out and in again, and reads
+ * what is wanted only while it has the object, so that a later word is never overtaken by an earlier one.
+ * A move keeps every SPI: update_hosts updates the CHILD_SAs in place (esp.c for those in user space).
+ */
+#include <string.h>
+
+#include <processing/jobs/callback_job.h>
+
+#include "strongswan/adapter.h"
+
+/* What there is to do with one object. */
+struct task {
+    enum jump_swan_phase phase;
+    enum jump_role role;
+    enum jump_reason reason;
+    bool newest;
+    struct jump_path local, remote;
+    struct jump_swan_object object; /* a copy; its wants are taken out of the table */
+};
+
+/* The ids of the session's objects, cloned, newest first; the next word on this session queues another job. */
+static size_t objects(jump_host host, ike_sa_id_t *ids[JUMP_SWAN_OBJECTS])
+{
+    struct jump_swan_peer *peer;
+    size_t len = 0;
+
+    jump_swan->lock->lock(jump_swan->lock);
+    peer = jump_swan->by_host->get(jump_swan->by_host, (void *)(uintptr_t)host);
+    if (peer != NULL) {
+        peer->job_queued = false;
+        for (; len < peer->objects_len; len++)
+            ids[len] = peer->objects[len].id->clone(peer->objects[len].id);
+    }
+    jump_swan->lock->unlock(jump_swan->lock);
+    return len;
+}
+
+static bool take(struct task *task, ike_sa_t *sa)
+{
+    struct jump_swan_peer *peer;
+    bool found = false;
+
+    jump_swan->lock->lock(jump_swan->lock);
+    peer = jump_swan->by_sa->get(jump_swan->by_sa, sa);
+    for (size_t i = 0; peer != NULL && i < peer->objects_len && !found; i++) {
+        struct jump_swan_object *object = &peer->objects[i];
+
+        if (object->sa != sa)
+            continue;
+        found = true;
+        *task = (struct task){.phase = peer->phase, .role = peer->role, .reason = peer->reason, .newest = i == 0,
+                              .local = peer->local, .remote = peer->remote, .object = *object};
+        if (peer->phase == JUMP_SWAN_BOUND) {
+            object->swallowed = false;
+            object->wants = 0;
+            object->children_len = 0;
+        }
+    }
+    jump_swan->lock->unlock(jump_swan->lock);
+    return found;
+}
+
+static void move(ike_sa_t *sa, const struct task *task)
+{
+    host_t *me = jump_ss_host_from_path(&task->local), *other = jump_ss_host_from_path(&task->remote);
+    host_t *my_host = sa->get_my_host(sa), *other_host = sa->get_other_host(sa);
+
+    if (me->is_anyaddr(me)) { /* the server does not choose where it is reached */
+        me->destroy(me);
+        me = my_host->clone(my_host);
+    }
+    if (!me->equals(me, my_host) || !other->equals(other, other_host)) {
+        /* Without NAT so far, and now somebody rewrites ports: encapsulate. Once encapsulated, always. */
+        if (task->role == JUMP_SERVER && !sa->has_condition(sa, COND_NAT_ANY)
+            && other->get_port(other) != IKEV2_NATT_PORT && other->get_port(other) != IKEV2_UDP_PORT)
+            sa->set_condition(sa, COND_NAT_THERE, TRUE);
+        jump_swan_real.update_hosts(sa, me, other, UPDATE_HOSTS_FORCE_ALL);
+    }
+    me->destroy(me);
+    other->destroy(other);
+}
+
+/* What waited, oldest first: an exchange that is out, then what was to come after it. */
+static status_t resume(ike_sa_t *sa, const struct task *task)
+{
+    const struct jump_swan_object *o = &task->object;
+    status_t status = SUCCESS;
+
+    if (o->swallowed)
+        status = jump_swan_real.retransmit(sa, o->message_id);
+    for (size_t i = 0; i < o->children_len && status != DESTROY_ME; i++)
+        status = o->children[i].remove
+                     ? jump_swan_real.delete_child_sa(sa, o->children[i].protocol, o->children[i].spi, o->children[i].expired)
+                     : jump_swan_real.rekey_child_sa(sa, o->children[i].protocol, o->children[i].spi);
+    if ((o->wants & JUMP_SWAN_WANT_DELETE) && status != DESTROY_ME)
+        status = jump_swan_real.delete(sa, FALSE);
+    else if ((o->wants & JUMP_SWAN_WANT_REAUTH) && status != DESTROY_ME)
+        status = jump_swan_real.reauth(sa);
+    else if ((o->wants & JUMP_SWAN_WANT_REKEY) && status != DESTROY_ME)
+        status = jump_swan_real.rekey(sa);
+    return status;
+}
+
+/* The client begins anew. What the configuration says about a dead peer comes first; where it says nothing, the session
+ * that was there is what somebody wanted. Not after the server's own word: it may have meant it. */
+static linked_list_t *begin_again(ike_sa_t *sa, const struct task *task, peer_cfg_t **peer_cfg)
+{
+    linked_list_t *children = NULL;
+    enumerator_t *enumerator;
+    child_sa_t *child;
+    child_cfg_t *config;
+
+    if (task->role != JUMP_CLIENT || !jump_swan->settings.reestablish || sa->reestablish(sa) == SUCCESS
+        || task->reason == JUMP_REASON_PEER_TERMINATED)
+        return NULL;
+    children = linked_list_create();
+    enumerator = sa->create_child_sa_enumerator(sa);
+    while (enumerator->enumerate(enumerator, &child)) {
+        config = child->get_config(child);
+        children->insert_last(children, config->get_ref(config));
+    }
+    enumerator->destroy(enumerator);
+    *peer_cfg = sa->get_peer_cfg(sa);
+    (void)(*peer_cfg)->get_ref(*peer_cfg);
+    return children;
+}
+
+static void initiate(linked_list_t *children, peer_cfg_t *peer_cfg)
+{
+    child_cfg_t *config;
+
+    while (children->remove_first(children, (void **)&config) == SUCCESS)
+        (void)charon->controller->initiate(charon->controller, peer_cfg->get_ref(peer_cfg), config, NULL, NULL, 0, FALSE);
+    children->destroy(children);
+    peer_cfg->destroy(peer_cfg);
+}
+
+static void follow(ike_sa_id_t *id)
+{
+    ike_sa_manager_t *manager = charon->ike_sa_manager;
+    ike_sa_t *sa = manager->checkout(manager, id);
+    linked_list_t *children = NULL;
+    peer_cfg_t *peer_cfg = NULL;
+    struct task task;
+
+    if (sa == NULL)
+        return;
+    if (!take(&task, sa)) {
+        manager->checkin(manager, sa);
+        return;
+    }
+    switch (task.phase) {
+    case JUMP_SWAN_BOUND:
+        move(sa, &task);
+        if (resume(sa, &task) == DESTROY_ME)
+            manager->checkin_and_destroy(manager, sa);
+        else
+            manager->checkin(manager, sa);
+        return;
+    case JUMP_SWAN_DOOMED:
+        if (task.newest)
+            children = begin_again(sa, &task, &peer_cfg);
+        (void)jump_swan_real.delete(sa, TRUE);
+        manager->checkin_and_destroy(manager, sa);
+        if (children != NULL)
+            initiate(children, peer_cfg);
+        return;
+    default:
+        manager->checkin(manager, sa);
+    }
+}
+
+static job_requeue_t run(void *host)
+{
+    ike_sa_id_t *ids[JUMP_SWAN_OBJECTS];
+    size_t len = objects((jump_host)(uintptr_t)host, ids);
+
+    for (size_t i = len; i-- > 0;) { /* the old ones first: the newest may begin anew */
+        follow(ids[i]);
+        ids[i]->destroy(ids[i]);
+    }
+    return JOB_REQUEUE_NONE;
+}
+
+job_t *jump_swan_rebind_job(jump_host host)
+{
+    return (job_t *)callback_job_create_with_prio(run, (void *)(uintptr_t)host, NULL, NULL, JOB_PRIO_HIGH);
+}
