@@ -99,6 +99,9 @@ bool jump_swan_open(struct jump_problem *problem)
     }
     jump_swan_esp_begin();
     jump_swan_listen_begin();
+    DBG1(DBG_CFG, "jumping: loaded:%s%s%s%s, policy %s, audit in %s", swan->server.open ? " server " : "",
+         swan->server.instance.name, swan->client.open ? " client " : "", swan->client.instance.name, swan->settings.policy,
+         swan->settings.audit_dir);
     return true;
 }
 
