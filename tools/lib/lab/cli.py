@@ -8,7 +8,7 @@ import dataclasses
 import os
 import sys
 
-from . import report, scenarios  # noqa: F401  (scenarios fills the list)
+from . import report, scenarios, uml  # noqa: F401  (scenarios fills the list)
 from .cgroups import sweep as sweep_groups
 from .check import check
 from .jumping import Stage
@@ -53,6 +53,9 @@ def _arguments():
                         help='how long a bad path lasts (default: 20)')
     either.add_argument('--clients', type=int, default=300, metavar='N', help='how many a crowd is (default: 300)')
     either.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
+    either.add_argument('--kernel', action='store_true',
+                        help='in a machine of its own with Debian\'s kernel, which has strongSwan\'s ESP then (default: '
+                             'this kernel, and ESP in userspace by kernel-libipsec)')
     either.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
 
     openvpn = commands.add_parser('openvpn', parents=[common, either], help='run one scenario on OpenVPN')
@@ -70,8 +73,6 @@ def _arguments():
     swan.add_argument('scenario', choices=SCENARIOS['strongswan'], metavar='SCENARIO', help='a name from tools/lab list')
     swan.add_argument('--auth', choices=('psk', 'cert', 'eap-md5', 'eap-mschapv2'), default='psk',
                       help='how the client proves who it is (default: psk)')
-    swan.add_argument('--kernel', action='store_true',
-                      help='ESP in the kernel, which must be able to; default: in userspace, by kernel-libipsec')
     swan.add_argument('--wait', type=float, default=30, metavar='SECONDS',
                       help='how long to wait for traffic after an event (default: 30)')
 
@@ -104,7 +105,17 @@ def _say_tails(run):
         say(f'last lines of each log:\n{tails}')
 
 
+def _in_machine():
+    """The same command line there; what it says comes out here."""
+    with Run() as run:
+        done = uml.again(run, 3600)
+        print(done.out, end='', flush=True)
+        return done.status
+
+
 def _scenario(arguments):
+    if arguments.kernel and not uml.inside():
+        return _in_machine()
     entry = SCENARIOS[arguments.command][arguments.scenario]
     results = []
     for number in range(arguments.repeat):

@@ -12,10 +12,12 @@ The same with IPv6 where it is asked for: 2001:db8:10::2, ... and 2001:db8:ffff:
 """
 import contextlib
 import fcntl
+import functools
 import os
 import socket
 import subprocess
 
+from . import oldrules, uml
 from .run import REPOSITORY, Fault, command, now_ns, poll_until, wait_until
 
 SERVER = '203.0.113.2'
@@ -325,6 +327,12 @@ class Network:
         text = []
         for family, wanted, source in (('ip', self._v4, '192.168.{0}.0-192.168.{1}.255'),
                                        ('ip6', self._v6, '2001:db8:{0}::-2001:db8:{1}:ffff:ffff:ffff:ffff:ffff')):
+            if uml.inside():
+                ranges = [(c, *source.format(10 * (c.index + 1), 10 * (c.index + 1) + 9).split('-')) for c in self.clients]
+                if wanted:
+                    oldrules.load(functools.partial(self.inside, self.router), 6 if family == 'ip6' else 4,
+                                  ranges if self._nat else [], self._muted, ATTACKER_PORT)
+                continue
             masquerade = [f'{family} saddr {source.format(10 * (c.index + 1), 10 * (c.index + 1) + 9)} oifname "wan" '
                           f'meta l4proto {{ tcp, udp }} {self._mapping(c, family)}'
                           for c in self.clients] + ['oifname "wan" masquerade'] if self._nat else []
@@ -337,7 +345,8 @@ class Network:
             for name, kind, priority, rules in chains:
                 table += [f'chain {name} {{ type {kind} hook {name} priority {priority};', *rules, '}']
             text += [*table, '}'] if wanted else []
-        self.inside(self.router, 'nft', '-f', '-', stdin='\n'.join([*text, '']))
+        if text:
+            self.inside(self.router, 'nft', '-f', '-', stdin='\n'.join([*text, '']))
 
     def inside(self, namespace, *words, **options):
         return command('ip', 'netns', 'exec', namespace, *words, **options)

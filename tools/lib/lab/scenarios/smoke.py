@@ -19,7 +19,7 @@ def _expect(result):
 
 
 @scenario('smoke', 'connect, ping, see the session ATTACHED at both ends, stop', _expect,
-          variants=((), ('--family', '6')))
+          variants=((), ('--family', '6'), ('--kernel',)))
 def smoke(story):
     since = now_ns()
     pair = story.pair()
