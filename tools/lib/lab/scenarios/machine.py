@@ -5,7 +5,7 @@ Owns what other scenarios take for granted of it. Read next: ../uml.py.
 """
 import os
 
-from ..run import Fault, now_ns, seconds
+from ..run import Fault, now_ns, poll_until, seconds
 from ..story import failed, scenario
 from ..uml import Machine
 
@@ -58,6 +58,7 @@ def uml_selftest(story):
         Machine(story.run).call(['sleep', '1000'], 4)
     except Fault:
         held = True
+    poll_until(lambda: not _machines_of(story.run.folder), 5)  # its children end a moment after it
     through = '3 received' in done.out and done.out.count(', 3(packets)') == 2
     return {'figures': {'booted_s': done.booted_s, 'took_s': done.took_s, 'limit_s': seconds(now_ns() - begun)}, 'facts': {
         'status': done.status, 'stderr': 'there is stderr' in done.err, 'exchanged': bool(machine.exchanged('result')),
