@@ -8,6 +8,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +24,17 @@
 
 #define NS_PER_S INT64_C(1000000000)
 #define BATCH 32
-#define MESSAGE_BYTES 145 /* envelope and message: PROBE, REATTACH_REQUEST and REATTACH_PROOF are alike */
+#define MESSAGE_BYTES 144 /* PROBE, REATTACH_REQUEST and REATTACH_PROOF are alike */
+#define ENVELOPE_BYTES 64 /* at most */
 #define IP_AT 14
 #define UDP_AT 34
-#define MESSAGE_AT 42
-#define ID_AT (MESSAGE_AT + 5)
-#define FRAME_BYTES (MESSAGE_AT + MESSAGE_BYTES)
+#define ENVELOPE_AT 42
+#define FRAME_BYTES (ENVELOPE_AT + ENVELOPE_BYTES + MESSAGE_BYTES)
 #define SESSION_BYTES 16
+
+/* What the host's protocol has before each message; of OpenVPN, unless another one is given. */
+static unsigned char envelope[ENVELOPE_BYTES] = { 0xf8 };
+static size_t envelope_bytes = 1;
 
 static uint64_t state = 88172645463325252u;
 
@@ -79,29 +84,30 @@ static void put_frame(unsigned char *f, const unsigned char *to_mac, struct in_a
 {
 	uint32_t source = htonl(first_source + (uint32_t)(random64() % sources));
 	unsigned type = (unsigned)(types[random64() % strlen(types)] - '0');
+	unsigned char *message = f + ENVELOPE_AT + envelope_bytes;
 
-	for (int i = MESSAGE_AT; i < FRAME_BYTES; i += 8) {
+	memcpy(f + ENVELOPE_AT, envelope, envelope_bytes);
+	for (int i = 0; i < MESSAGE_BYTES; i += 8) {
 		uint64_t some = random64();
 
-		memcpy(f + i, &some, (size_t)(FRAME_BYTES - i < 8 ? FRAME_BYTES - i : 8));
+		memcpy(message + i, &some, sizeof(some));
 	}
 	memcpy(f, to_mac, 6);
 	memcpy(f + 6, "\2\0\0\0\0\x66\x08\0", 8);
 	memcpy(f + IP_AT, "\x45\0\0\0\0\0\0\0\x40\x11", 10);
-	put16(f + IP_AT + 2, FRAME_BYTES - IP_AT);
+	put16(f + IP_AT + 2, (unsigned)(ENVELOPE_AT - IP_AT + envelope_bytes + MESSAGE_BYTES));
 	memcpy(f + IP_AT + 12, &source, 4);
 	memcpy(f + IP_AT + 16, &to, 4);
 	put_ip_checksum(f + IP_AT);
 	put16(f + UDP_AT, 1024 + (unsigned)(random64() % 60000));
 	put16(f + UDP_AT + 2, port);
-	put16(f + UDP_AT + 4, 8 + MESSAGE_BYTES);
+	put16(f + UDP_AT + 4, (unsigned)(8 + envelope_bytes + MESSAGE_BYTES));
 	put16(f + UDP_AT + 6, 0); /* no checksum */
-	f[MESSAGE_AT] = 0xf8;
-	f[MESSAGE_AT + 1] = (unsigned char)(0x10 | type);
-	f[MESSAGE_AT + 2] = 0;
+	message[0] = (unsigned char)(0x10 | type);
+	message[1] = 0;
 	if (session)
-		memcpy(f + ID_AT, session, SESSION_BYTES);
-	memset(f + ID_AT + SESSION_BYTES + 24, 0, 16); /* no cookie */
+		memcpy(message + 4, session, SESSION_BYTES);
+	memset(message + 4 + SESSION_BYTES + 24, 0, 16); /* no cookie */
 }
 
 static void read_hex(unsigned char *out, size_t bytes, const char *text, const char *separator)
@@ -133,12 +139,14 @@ int main(int argc, char **argv)
 	struct in_addr to, first;
 	uint64_t count, sent = 0, refused = 0;
 	int64_t began;
+	bool named;
 	double rate;
 	int fd;
 
-	if (argc != 9 && argc != 10) {
-		fprintf(stderr, "usage: flood INTERFACE MAC ADDRESS PORT FIRST_SOURCE SOURCES COUNT RATE [SESSION_ID]\n"
-				"RATE: frames a second; 0: as many as go. Types PROBE, REQUEST and PROOF in turn.\n");
+	if (argc < 9 || argc > 11) {
+		fprintf(stderr, "usage: flood INTERFACE MAC ADDRESS PORT FIRST_SOURCE SOURCES COUNT RATE [SESSION_ID [ENVELOPE]]\n"
+				"RATE: frames a second; 0: as many as go. Types PROBE, REQUEST and PROOF in turn.\n"
+				"SESSION_ID: '-' for random ones. ENVELOPE: what stands before each message, in hex (f8).\n");
 		return 2;
 	}
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -152,11 +160,20 @@ int main(int argc, char **argv)
 	}
 	count = strtoull(argv[7], NULL, 10);
 	rate = strtod(argv[8], NULL);
-	if (argc == 10)
+	named = argc > 9 && strcmp(argv[9], "-") != 0;
+	if (named)
 		read_hex(session, sizeof(session), argv[9], "");
+	if (argc == 11) {
+		envelope_bytes = strlen(argv[10]) / 2;
+		if (envelope_bytes > ENVELOPE_BYTES) {
+			errno = EINVAL;
+			die("envelope");
+		}
+		read_hex(envelope, envelope_bytes, argv[10], "");
+	}
 	state ^= (uint64_t)now_ns();
 	for (int i = 0; i < BATCH; i++) {
-		parts[i] = (struct iovec){ frames[i], FRAME_BYTES };
+		parts[i] = (struct iovec){ frames[i], ENVELOPE_AT + envelope_bytes + MESSAGE_BYTES };
 		messages[i].msg_hdr = (struct msghdr){ .msg_iov = &parts[i], .msg_iovlen = 1 };
 	}
 	began = now_ns();
@@ -165,7 +182,7 @@ int main(int argc, char **argv)
 
 		for (int i = 0; i < BATCH; i++)
 			put_frame(frames[i], mac, to, (unsigned)atoi(argv[4]), "368", ntohl(first.s_addr),
-				  (uint32_t)strtoul(argv[6], NULL, 10), argc == 10 ? session : NULL);
+				  (uint32_t)strtoul(argv[6], NULL, 10), named ? session : NULL);
 		n = sendmmsg(fd, messages, BATCH, 0);
 		if (n < 0 && errno != ENOBUFS && errno != EAGAIN)
 			die("sendmmsg");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The attacker on the path: takes one packet on its way, sends its payload from an address of his own.
 
-Owns a packet socket and one UDP socket. Has no key and understands nothing but the first byte.
+Owns a packet socket and one UDP socket. Has no key and understands nothing but the first bytes.
 Read next: scenarios/captured.py, which drops the original while this runs.
 
 Lines on stdout: ready | sent OPCODE LENGTH TIME | received COUNT LAST_TIME (after each answer).
@@ -29,6 +29,11 @@ def udp_payload(frame, port):
     return packet[header + _UDP_BYTES:header + length] if to_port == port else None
 
 
+def is_esp(payload):
+    """Neither IKE, which has four zero bytes there, nor a keepalive of the NAT's."""
+    return len(payload) > 4 and payload[:4] != bytes(4)
+
+
 def main():
     parser = argparse.ArgumentParser(description='Capture one datagram and send it again from elsewhere.')
     parser.add_argument('interface')
@@ -36,7 +41,9 @@ def main():
     parser.add_argument('port', type=int)
     parser.add_argument('own_address')
     parser.add_argument('own_port', type=int)
-    parser.add_argument('--opcodes', type=int, nargs='+', required=True, help='upper five bits of the first byte')
+    wanted = parser.add_mutually_exclusive_group(required=True)
+    wanted.add_argument('--opcodes', type=int, nargs='+', help='upper five bits of the first byte')
+    wanted.add_argument('--esp', action='store_true', help='ESP in UDP (RFC 3948)')
     options = parser.parse_args()
 
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -47,7 +54,7 @@ def main():
     while True:
         frame, where = tap.recvfrom(4096)
         payload = None if where[2] == _OUTGOING else udp_payload(frame, options.port)
-        if payload and payload[0] >> 3 in options.opcodes:
+        if payload and (is_esp(payload) if options.esp else payload[0] >> 3 in options.opcodes):
             break
     tap.close()
     sender.sendto(payload, (options.server, options.port))

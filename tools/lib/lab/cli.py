@@ -51,7 +51,6 @@ def _arguments():
     either.add_argument('--loss', type=float, default=5, metavar='PERCENT', help='random loss each way (default: 5)')
     either.add_argument('--length', type=float, default=20, metavar='SECONDS',
                         help='how long a bad path lasts (default: 20)')
-    either.add_argument('--clients', type=int, default=300, metavar='N', help='how many a crowd is (default: 300)')
     either.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
     either.add_argument('--kernel', action='store_true',
                         help='in a machine of its own with Debian\'s kernel, which has strongSwan\'s ESP then (default: '
@@ -60,6 +59,7 @@ def _arguments():
 
     openvpn = commands.add_parser('openvpn', parents=[common, either], help='run one scenario on OpenVPN')
     openvpn.add_argument('scenario', choices=SCENARIOS['openvpn'], metavar='SCENARIO', help='a name from tools/lab list')
+    openvpn.add_argument('--clients', type=int, default=300, metavar='N', help='how many a crowd is (default: 300)')
     openvpn.add_argument('--seed', type=int, default=0, metavar='N', help='of the weather; 0: drawn anew (default)')
     openvpn.add_argument('--keepalive', metavar='"PING RESTART"',
                          help='keepalive of both config files; "none": of neither (default: 10 60, server only)')
@@ -73,6 +73,7 @@ def _arguments():
     swan.add_argument('scenario', choices=SCENARIOS['strongswan'], metavar='SCENARIO', help='a name from tools/lab list')
     swan.add_argument('--auth', choices=('psk', 'cert', 'eap-md5', 'eap-mschapv2'), default='psk',
                       help='how the client proves who it is (default: psk)')
+    swan.add_argument('--clients', type=int, default=200, metavar='N', help='how many a crowd is (default: 200)')
     swan.add_argument('--wait', type=float, default=30, metavar='SECONDS',
                       help='how long to wait for traffic after an event (default: 30)')
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Traffic to many clients at once: one process that sends, one that has a socket in each client's namespace.
+"""Traffic to many clients at once: one process that sends, one that has a socket in each namespace or on each address.
 
 Owns its sockets and one record file. Never answers, so that a silent client stays silent.
 Read next: scenarios/crowd.py.
@@ -34,21 +34,22 @@ def back_after(path, instant):
     return first
 
 
-def _socket_in(namespace):
-    """A socket belongs for good to the namespace that its process was in when it was made."""
-    with open(f'/run/netns/{namespace}', 'rb') as file:
-        if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f'setns {namespace}')
+def _socket_in(namespace, address):
+    """A socket belongs for good to the namespace that its process was in when it was made. '': where we are."""
+    if namespace:
+        with open(f'/run/netns/{namespace}', 'rb') as file:
+            if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), _CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f'setns {namespace}')
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    receiver.bind(('', _PORT))
+    receiver.bind(('' if namespace else address, _PORT))
     return receiver
 
 
 def _receive(record, targets):
     sockets = {}
-    for namespace, _ in targets:
-        receiver = _socket_in(namespace)
-        sockets[receiver.fileno()] = namespace, receiver
+    for namespace, address in targets:
+        receiver = _socket_in(namespace, address)
+        sockets[receiver.fileno()] = namespace or address, receiver
     poll = select.epoll()
     for number in sockets:
         poll.register(number, select.EPOLLIN)

@@ -22,6 +22,9 @@ CHARON = '/usr/lib/ipsec/charon'
 PLUGINS = '/usr/lib/ipsec/plugins'
 TUNNEL_SERVER = '10.8.0.1'
 PORT, PORT_NAT = 500, 4500
+# What stands before a message of ours: the marker that tells IKE from ESP, and an IKE header of a private exchange.
+MARKER_BYTES, IKE_BYTES = 4, 28
+EXCHANGES = range(241, 255)
 _POOL = '10.9.0.0/16'
 _SECRET = 'made for one run of the lab'
 _SERVER_ID = 'server@lab'
@@ -48,6 +51,19 @@ exec "$@"
 
 def installed():
     return os.path.exists(CHARON) and os.path.exists('/usr/sbin/swanctl')
+
+
+def control_message(payload):
+    """The message of the reattach protocol in a datagram to or from port 4500; None if it is anything else."""
+    if len(payload) <= MARKER_BYTES + IKE_BYTES or payload[:MARKER_BYTES] != bytes(MARKER_BYTES):
+        return None
+    return payload[MARKER_BYTES + IKE_BYTES:] if payload[MARKER_BYTES + 18] in EXCHANGES else None
+
+
+def memory_kib(charon):
+    """What the process has in memory."""
+    with open(f'/proc/{charon.process.pid}/status', encoding='ascii') as file:
+        return next(int(line.split()[1]) for line in file if line.startswith('VmRSS:'))
 
 
 def _text(table, indent=''):
