@@ -35,6 +35,7 @@
 /* What the host's protocol has before each message; of OpenVPN, unless another one is given. */
 static unsigned char envelope[ENVELOPE_BYTES] = { 0xf8 };
 static size_t envelope_bytes = 1;
+static size_t id_also_at; /* where the session id stands in the envelope too; 0: nowhere */
 
 static uint64_t state = 88172645463325252u;
 
@@ -108,6 +109,8 @@ static void put_frame(unsigned char *f, const unsigned char *to_mac, struct in_a
 	if (session)
 		memcpy(message + 4, session, SESSION_BYTES);
 	memset(message + 4 + SESSION_BYTES + 24, 0, 16); /* no cookie */
+	if (id_also_at)
+		memcpy(f + ENVELOPE_AT + id_also_at, message + 4, SESSION_BYTES);
 }
 
 static void read_hex(unsigned char *out, size_t bytes, const char *text, const char *separator)
@@ -143,10 +146,11 @@ int main(int argc, char **argv)
 	double rate;
 	int fd;
 
-	if (argc < 9 || argc > 11) {
-		fprintf(stderr, "usage: flood INTERFACE MAC ADDRESS PORT FIRST_SOURCE SOURCES COUNT RATE [SESSION_ID [ENVELOPE]]\n"
+	if (argc < 9 || argc > 12) {
+		fprintf(stderr, "usage: flood INTERFACE MAC ADDRESS PORT FIRST_SOURCE SOURCES COUNT RATE [SESSION_ID [ENVELOPE [ID_AT]]]\n"
 				"RATE: frames a second; 0: as many as go. Types PROBE, REQUEST and PROOF in turn.\n"
-				"SESSION_ID: '-' for random ones. ENVELOPE: what stands before each message, in hex (f8).\n");
+				"SESSION_ID: '-' for random ones. ENVELOPE: what stands before each message, in hex (f8).\n"
+				"ID_AT: where in the envelope the session id stands as well.\n");
 		return 2;
 	}
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -163,13 +167,18 @@ int main(int argc, char **argv)
 	named = argc > 9 && strcmp(argv[9], "-") != 0;
 	if (named)
 		read_hex(session, sizeof(session), argv[9], "");
-	if (argc == 11) {
+	if (argc > 10) {
 		envelope_bytes = strlen(argv[10]) / 2;
 		if (envelope_bytes > ENVELOPE_BYTES) {
 			errno = EINVAL;
 			die("envelope");
 		}
 		read_hex(envelope, envelope_bytes, argv[10], "");
+	}
+	id_also_at = argc > 11 ? strtoul(argv[11], NULL, 10) : 0;
+	if (id_also_at && id_also_at + SESSION_BYTES > envelope_bytes) {
+		errno = EINVAL;
+		die(argv[11]);
 	}
 	state ^= (uint64_t)now_ns();
 	for (int i = 0; i < BATCH; i++) {

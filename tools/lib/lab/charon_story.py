@@ -15,11 +15,13 @@ from .strongswan import Pair
 class Story(story.Story):
     host = 'strongswan'
 
-    def pair(self, label='p', bare=False, waiting=0, **arguments):
-        """A pair that is up and, with the plugin at both ends, ATTACHED; but for `waiting` clients."""
+    def pair(self, label='p', bare=False, waiting=0, before=None, **arguments):
+        """A pair that is up and, with the plugin at both ends, ATTACHED; waiting, before: as for OpenVPN's."""
         say(f'  {label}: starting strongSwan{"" if self.stage and not bare else ", bare"}')
         arguments = {'family': self.options.family, 'auth': self.options.auth, 'kernel': self.options.kernel} | arguments
         pair = Pair(self.run, label, None if bare else self.stage, **arguments)
+        if before:
+            before(pair)
         pair.start(waiting)
         return pair
 
@@ -42,8 +44,8 @@ class SaWatch(Watch):
         return {'handshakes': self._client.handshakes()}
 
     def result(self, cut_at, usable_at, streams=None, limit=None, settle=1.0, attach=10):
-        """As of the Watch; limit: the run's --wait if that is longer."""
-        result = super().result(cut_at, usable_at, streams, max(limit or 0, self._wait), settle, attach)
+        """As of the Watch; limit: None for the run's --wait."""
+        result = super().result(cut_at, usable_at, streams, self._wait if limit is None else limit, settle, attach)
         result['facts'] |= self.compare()
         return result
 

@@ -386,6 +386,12 @@ class Pair:
             for child in self.children:
                 client.initiate(name, child)
 
+    @staticmethod
+    def routes(namespace):
+        """The routes that charon has installed for its CHILD_SAs."""
+        # No such table is as good as none in it.
+        return command('ip', '-n', namespace, 'route', 'show', 'table', '220', check=False).splitlines()
+
     def sa(self, client=None):
         """The client's established IKE_SA as it sees it itself, or None; of several the first."""
         return next(iter((client or self.clients[0]).established()), None)

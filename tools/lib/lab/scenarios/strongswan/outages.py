@@ -8,6 +8,8 @@ from ...run import now_ns
 from ...story import expect_order, failed, pause
 from ...streams import Streams
 
+_WINDOW_S, _TTL_S = 8, 15
+
 
 def _expect_hole(result):
     return expect_survived(result, moved=True) + sum(
@@ -38,7 +40,45 @@ def _hole(story, meanwhile):
     pause(length / 2, 'black hole')
     usable_at = pair.network.hole(False)
     # Bare, the inner TCP's next try can be as far away as the hole was long.
-    return watch.result(cut_at, usable_at, streams, limit=max(30, 1.2 * length + 20))
+    return watch.result(cut_at, usable_at, streams, limit=max(story.options.wait, 1.2 * length + 20))
+
+
+def _expect_bounds(result):
+    facts = result['facts']
+    return failed(
+        (facts['client_gone'] and facts['server_gone'],
+         f'the old IKE_SA is gone at both ends ({facts["client_gone"]}, {facts["server_gone"]})'),
+        (facts['routes_left'] == 0, f'no route of it is left while the path is gone ({facts["routes_left"]})'),
+        (facts['client_ike_sas'] <= 1 and facts['server_ike_sas'] <= 1,
+         f'nothing else is left of it afterwards ({facts["client_ike_sas"]}, {facts["server_ike_sas"]})'),
+    ) + expect_order(result, 'client', ('RECOVERING', None), ('TERMINATED', 'recovery_window_exceeded')) + expect_order(
+        result, 'server', ('RECOVERING', None), ('TERMINATED', 'transport_ttl_exceeded'))
+
+
+@scenario('bounds', f'window {_WINDOW_S} s, TTL {_TTL_S} s, a hole of 25 s: each side ends at its own bound',
+          _expect_bounds)
+def bounds(story):
+    pair = story.pair(policy={'recovery_window_ms': _WINDOW_S * 1000, 'transport_lost_ttl_ms': _TTL_S * 1000})
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    watch, old = story.watch(pair), pair.sa()
+    cut_at = pair.network.hole(True)
+    pause(24, 'black hole')
+    left = {'client_gone': all(sa.spis != old.spis for sa in pair.clients[0].sas()),
+            'server_gone': all(sa.spis != old.spis for sa in pair.server.sas()),
+            # The client may be calling again by now, but has no tunnel before it is answered.
+            'routes_left': len(pair.routes(pair.clients[0].namespace)) + len(pair.routes(pair.server.namespace))}
+    pause(1, 'black hole')
+    usable_at = pair.network.hole(False)
+    result = watch.result(cut_at, usable_at, streams, attach=0)
+    result['facts'] |= left
+    for end, bound in (('client', _WINDOW_S), ('server', _TTL_S)) if 'session' in result else ():
+        at = {event['new_state']: event['at_s'] for event in reversed(result['session']['events'])
+              if event['end'] == end and event['event_type'] == 'SessionStateChange'
+              and event['session_id'] == result['session']['id_before']}
+        if {'RECOVERING', 'TERMINATED'} <= at.keys():
+            result['figures'][f'{end}_beyond_its_bound_s'] = round(at['TERMINATED'] - at['RECOVERING'] - bound, 3)
+    return result
 
 
 def _expect_reborn(result):
@@ -64,4 +104,4 @@ def server_kill(story):
     pair.server.kill()
     pause(1, 'no server')
     pair.server.start()
-    return watch.result(cut_at, now_ns(), streams, limit=30, attach=30)
+    return watch.result(cut_at, now_ns(), streams, attach=30)

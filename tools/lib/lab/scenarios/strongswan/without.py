@@ -3,11 +3,21 @@
 
 Read next: ../start.py for what a plugin says when its host does not fit.
 """
+import re
+
 from ...charon_story import scenario
 from ...run import now_ns
 from ...story import failed, pause
 from ...streams import Streams
+from ...strongswan import EXCHANGES, PORT, PORT_NAT
 
+# What a client hears and says, from the first packet on: all of it, and what is ours (R-64), which an exchange type tells.
+_EXCHANGES = f'{EXCHANGES[0]}-{EXCHANGES[-1]}'
+_COUNT = '\n'.join(['table inet count {', *(
+    f'chain {hook} {{ type filter hook {hook} priority 0; udp {port} {{ {PORT}, {PORT_NAT} }} counter; '
+    f'udp {port} {PORT} @th,208,8 {_EXCHANGES} counter; '
+    f'udp {port} {PORT_NAT} @th,64,32 0 @th,240,8 {_EXCHANGES} counter; }}'
+    for hook, port in (('input', 'sport'), ('output', 'dport'))), '}', ''])
 _ALIKE = ('established', 'same_ike_spis', 'same_virtual_ip', 'handshakes', 'client_ike_sas', 'server_ike_sas', 'resumed')
 
 
@@ -17,21 +27,36 @@ def _expect_as_bare(result):
     return failed(
         *((ours.get(key) == bare[key], f'{key} is as bare ({ours.get(key)}, {bare[key]})') for key in _ALIKE),
         (facts.get('sessions') == 0, f'the plugin has no session ({facts.get("sessions")})'),
+        (facts['datagrams'] > 0 == facts['datagrams_of_ours'],
+         f'no datagram of ours ever goes either way ({facts["datagrams_of_ours"]} of {facts["datagrams"]})'),
     )
+
+
+def _count(pair):
+    pair.network.inside(pair.clients[0].namespace, 'nft', '-f', '-', stdin=_COUNT)
+
+
+def _counted(pair):
+    """(all packets, ours), both ways together."""
+    rules = pair.network.inside(pair.clients[0].namespace, 'nft', 'list', 'table', 'inet', 'count')
+    numbers = [int(number) for number in re.findall(r'counter packets (\d+)', rules)]
+    return sum(numbers[0::3]), sum(numbers) - sum(numbers[0::3])
 
 
 def _beside_bare(story, **arguments):
     """An address replaced, which charon can do itself, in a pair as given and in a bare one. One after the other."""
     facts, figures = {}, {}
     for label, bare in (('bare', True), *([('ours', False)] if story.stage else [])):
-        pair = story.pair(label, bare=bare, nat=False, **arguments)
+        pair = story.pair(label, bare=bare, nat=False, before=_count, **arguments)
         streams = Streams(pair)
         pause(2, 'traffic both ways')
         watch = story.watch(pair)
         cut_at = now_ns()
-        result = watch.result(cut_at, pair.network.change_address(pair.network.clients[0]), streams)
+        # IKEv1 has nothing for this: bare it does not come back before it is rekeyed.
+        result = watch.result(cut_at, pair.network.change_address(pair.network.clients[0]), streams, limit=8)
         facts[label] = result['facts']
         figures |= {f'{label}_{key}': value for key, value in result['figures'].items()}
+        facts['datagrams'], facts['datagrams_of_ours'] = _counted(pair)
         ends = [charon.end for charon in (pair.server, *pair.clients) if charon.end]
         if ends:
             facts['sessions'] = sum(len(end.sessions()) for end in ends)
