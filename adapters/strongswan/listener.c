@@ -17,12 +17,15 @@
 
 #include <encoding/payloads/notify_payload.h>
 #include <processing/jobs/delete_ike_sa_job.h>
+#include <processing/jobs/rekey_ike_sa_job.h>
 #include <sa/ikev2/keymat_v2.h>
 
 #include "strongswan/adapter.h"
 
 #define NOTIFY ((notify_type_t)50961) /* private status; 40961 to 40969 are strongSwan's own */
 #define LABEL "jumping v1 secret"
+#define REKEY_MARGIN_MS 60000u /* a rekeying's own time, and the server's tighter policy */
+#define REKEY_LEAST_MS 60000u
 
 static bool derive(ike_sa_t *sa, uint8_t secret[JUMP_SECRET_BYTES])
 {
@@ -72,6 +75,20 @@ static void refuse(ike_sa_t *sa, const char *why)
     lib->processor->queue_job(lib->processor, (job_t *)delete_ike_sa_job_create(sa->get_id(sa), TRUE));
 }
 
+/* A key must be new enough to outlive a hole (model.md 6): a rekeying is due before, whatever rekey_time says. Where charon
+ * is earlier by itself, this one finds the object gone. The client comes first, so that the two do not meet; the jitter
+ * is for sessions that all began when the gateway did. */
+static void schedule_rekey(ike_sa_t *sa, enum jump_role role)
+{
+    const struct jump_policy *policy = role == JUMP_CLIENT ? &jump_swan->client.instance.policy : &jump_swan->server.instance.policy;
+    uint64_t due = policy->transport_lost_ttl_ms + (uint64_t)REKEY_MARGIN_MS;
+
+    due = policy->key_max_age_ms > due + REKEY_LEAST_MS ? policy->key_max_age_ms - due : REKEY_LEAST_MS;
+    if (role == JUMP_CLIENT)
+        due -= due / 20 + randombytes_uniform((uint32_t)(due / 10));
+    lib->scheduler->schedule_job(lib->scheduler, (job_t *)rekey_ike_sa_job_create(sa->get_id(sa), FALSE), (uint32_t)(due / 1000));
+}
+
 static void open_session(ike_sa_t *sa, enum jump_role role)
 {
     struct jump_swan_post post = {.kind = JUMP_SWAN_POST_OPEN, .role = role};
@@ -84,8 +101,11 @@ static void open_session(ike_sa_t *sa, enum jump_role role)
         refuse(sa, "another plugin has changed the IKE_SA's methods");
     else if ((post.host = jump_swan_peer_add(jump_swan, sa, role)) == 0 || !jump_swan_post(jump_swan, &post))
         refuse(sa, "no memory");
-    else if (role == JUMP_CLIENT)
-        jump_swan_activity_begin(jump_swan);
+    else {
+        schedule_rekey(sa, role);
+        if (role == JUMP_CLIENT)
+            jump_swan_activity_begin(jump_swan);
+    }
     sodium_memzero(&post, sizeof post);
 }
 
@@ -120,6 +140,8 @@ METHOD(listener_t, ike_rekey, bool, listener_t *this, ike_sa_t *old, ike_sa_t *n
         refuse(new, "too many IKE_SAs of one session");
     else if (!derive(new, post.secret) || !jump_swan_post(jump_swan, &post))
         refuse(new, "no key for the rekeyed IKE_SA");
+    else
+        schedule_rekey(new, post.role);
     sodium_memzero(&post, sizeof post);
     return TRUE;
 }
