@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "settings.h"
+#include "sieve.h"
 #include "hold.h"
 #include "inject.h"
 #include "interpose.h"
@@ -93,6 +94,7 @@ struct jump_ovpn {
     struct jump_ovpn_calls real;
     int link_fd; /* OpenVPN's socket as last used; -1: not seen yet */
     bool link_inet6; /* its family */
+    struct jump_sieve sieve; /* server */
     struct jump_ovpn_pktinfo reply_from, *peer_pktinfo; /* multihome: of the datagram in hand; of each peer */
     struct jump_path reply_to;                          /* where the datagram in hand came from */
 
@@ -188,6 +190,9 @@ void jump_ovpn_know_client(struct jump_ovpn *ovpn, jump_host host, struct jump_o
  * @return result, with errno as it was
  */
 ssize_t jump_ovpn_came_of(struct jump_ovpn *ovpn, int fd, ssize_t result);
+
+/** Server: look at how many messages came of no session; tell the log where a flood began or is over. */
+void jump_ovpn_sieve(struct jump_ovpn *ovpn);
 
 /** User data passed: for the core's idea of a busy session. */
 void jump_ovpn_activity(struct jump_ovpn *ovpn, struct jump_map_peer *peer, bool sent);

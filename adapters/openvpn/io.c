@@ -68,6 +68,8 @@ static enum fate server_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_
 
     switch (verdict) {
     case JUMP_MAP_CONTROL:
+        if (jump_sieve_came(&o->sieve, bytes, n, o->instance.now))
+            jump_ovpn_sieve(o);
         if (bytes[0] == JUMP_MAP_ENVELOPE_BYTE)
             jump_ovpn_datagram(o, bytes + 1, n - 1, from);
         return SWALLOW;
@@ -494,5 +496,6 @@ void jump_ovpn_io_end(struct jump_ovpn *o)
 {
     if (o->slots_len > 0)
         jump_interpose_end(o->slots, o->slots_len);
+    jump_sieve_end(&o->sieve, o->link_fd, jump_uplinks_socket(o));
     o->slots_len = 0;
 }

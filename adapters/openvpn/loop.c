@@ -83,6 +83,8 @@ static void send_control(struct jump_ovpn *ovpn, const struct jump_action *actio
         (void)jump_uplinks_send(ovpn, &to, bytes, action->bytes_len + 1);
         return;
     }
+    if (action->host != 0) /* else it is for somebody who has no session */
+        jump_sieve_know(&ovpn->sieve, &action->session_id);
     to.transport = 0;
     (void)jump_ovpn_link_send(ovpn, &to, number_at(ovpn, action->host, &to), bytes, action->bytes_len + 1);
 }
@@ -361,6 +363,26 @@ void jump_ovpn_networks_changed(struct jump_ovpn *ovpn)
     jump_uplinks_update(ovpn, false);
 }
 
+void jump_ovpn_sieve(struct jump_ovpn *ovpn)
+{
+    switch (jump_sieve_turn(&ovpn->sieve, ovpn->instance.engine, ovpn->link_fd, jump_uplinks_socket(ovpn),
+                            ovpn->instance.now)) {
+    case JUMP_SIEVE_AS_IT_WAS:
+        break;
+    case JUMP_SIEVE_SET:
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "a flood: some %u messages a second that name no session; the system drops most of them now",
+                      ovpn->sieve.estimate);
+        break;
+    case JUMP_SIEVE_TAKEN_OFF:
+        jump_ovpn_log(ovpn, JUMP_LOG_INFO, "the flood is over");
+        break;
+    case JUMP_SIEVE_REFUSED:
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "a flood of messages that name no session, and the system takes no filter against it: %s",
+                      strerror(errno));
+        break;
+    }
+}
+
 void jump_ovpn_run(struct jump_ovpn *ovpn)
 {
     size_t lost = ovpn->management == NULL ? 0 : jump_management_lost(ovpn->management);
@@ -380,6 +402,8 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
         advise(ovpn);
     if (ovpn->opens_wait)
         jump_ovpn_open_authorised(ovpn);
+    if (jump_sieve_deadline(&ovpn->sieve) <= ovpn->instance.now)
+        jump_ovpn_sieve(ovpn);
     jump_instance_run(&ovpn->instance);
     if (ovpn->behind.len > 0 && ovpn->flush_at <= ovpn->instance.now)
         jump_ovpn_flush(ovpn);
@@ -412,6 +436,7 @@ jump_time jump_ovpn_deadline(const struct jump_ovpn *ovpn)
 {
     jump_time at = earlier(jump_instance_deadline(&ovpn->instance), ovpn->restart_at);
 
+    at = earlier(at, jump_sieve_deadline(&ovpn->sieve));
     if (ovpn->management != NULL)
         at = earlier(at, ovpn->management_again_at);
     if (ovpn->behind.len > 0)
@@ -493,6 +518,8 @@ static void counters(void *context, jump_control_count *count, void *answer)
     count(answer, "map", "fenced", map->fenced);
     count(answer, "map", "aliases", map->aliases);
     count(answer, "map", "alias_refused", map->alias_refused);
+    count(answer, "flood", "begun", ovpn->sieve.floods);
+    count(answer, "flood", "each_second", ovpn->sieve.estimate);
     count(answer, "hold", "held", hold->held);
     count(answer, "hold", "sent", hold->sent);
     count(answer, "hold", "dropped", hold->dropped);

@@ -67,7 +67,7 @@ def _arguments():
                          help='daemon, user nobody, group nogroup in both config files, as a service runs')
     openvpn.add_argument('--way', choices=WAYS, help='how an uplink goes (default: each in turn, where it matters)')
     openvpn.add_argument('--plain', action='store_true', help='uplinks without redirect-gateway')
-    openvpn.add_argument('--only', metavar='NAME[,NAME]', help='of the scenario configurations: these alone')
+    openvpn.add_argument('--only', metavar='NAME[,NAME]', help='of configurations or of what a16-flood compares: these alone')
 
     swan = commands.add_parser('strongswan', parents=[common, either], help='run one scenario on strongSwan')
     swan.add_argument('scenario', choices=SCENARIOS['strongswan'], metavar='SCENARIO', help='a name from tools/lab list')
