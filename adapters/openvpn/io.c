@@ -13,6 +13,7 @@
 
 #include "adapter.h"
 #include "sockaddr.h"
+#include "system/receive_buffer.h"
 #include "system/clock.h"
 
 /* Seconds of held packets come at once when a path is back: with the kernel's default (208 KiB, some 270 small packets) a busy
@@ -205,14 +206,8 @@ static ssize_t send_once(struct jump_ovpn *o, const struct msghdr *message)
 
 void jump_ovpn_widen(const struct jump_ovpn *o)
 {
-    int bytes = RECEIVE_BYTES, now = 0;
-    socklen_t len = sizeof now;
-
-    if (o->facts.receive_buffer || o->link_fd < 0 || !is_udp_socket(o->link_fd)
-        || getsockopt(o->link_fd, SOL_SOCKET, SO_RCVBUF, &now, &len) != 0 || now >= 2 * bytes) /* it tells twice what was set */
-        return;
-    if (setsockopt(o->link_fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) != 0) /* beyond rmem_max: with privilege */
-        (void)setsockopt(o->link_fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+    if (!o->facts.receive_buffer && o->link_fd >= 0 && is_udp_socket(o->link_fd))
+        jump_receive_buffer_widen(o->link_fd, RECEIVE_BYTES);
 }
 
 ssize_t jump_ovpn_link_send(struct jump_ovpn *o, const struct jump_path *to, uint32_t peer, const uint8_t *bytes,

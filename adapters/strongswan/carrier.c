@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <daemon.h>
@@ -22,8 +24,10 @@
 
 #include "envelope.h"
 #include "system/clock.h"
+#include "system/receive_buffer.h"
 
 #define SECOND_NS UINT64_C(1000000000)
+#define RECEIVE_BYTES (4 * 1024 * 1024) /* 0.3 s of 10 000 small datagrams a second */
 #define MARKER_BYTES 4u /* zeros: an IKE message and no ESP packet (RFC 7296, 2.23) */
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -45,6 +49,7 @@ static struct {
     struct jump_ss_datagram *ring;
     uint32_t first, count;
     int fd;
+    bool widened;
 
     struct rate all, source;
     jump_time all_full_at, source_full_at[JUMP_SS_SOURCES];
@@ -228,11 +233,45 @@ static bool swallow(packet_t *packet)
     return true;
 }
 
+/* charon opens its sockets without telling anybody. User data in user-space ESP waits in the same buffers as a flood. */
+static void widen_sockets(void)
+{
+    enumerator_t *descriptors = enumerator_create_directory("/proc/self/fd");
+    char *name;
+    struct stat status;
+
+    while (descriptors != NULL && descriptors->enumerate(descriptors, &name, NULL, &status)) {
+        int fd = atoi(name), type = 0;
+        socklen_t len = sizeof type;
+        struct sockaddr_storage address;
+        socklen_t address_len = sizeof address;
+        uint16_t port;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) != 0 || type != SOCK_DGRAM
+            || getsockname(fd, (struct sockaddr *)&address, &address_len) != 0)
+            continue;
+        port = address.ss_family == AF_INET    ? ntohs(((struct sockaddr_in *)&address)->sin_port)
+               : address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                                               : 0;
+        if (port != 0 && (port == charon->socket->get_port(charon->socket, TRUE)
+                          || port == charon->socket->get_port(charon->socket, FALSE)))
+            jump_receive_buffer_widen(fd, RECEIVE_BYTES);
+    }
+    DESTROY_IF(descriptors);
+}
+
 /* In place of socket_manager_t.receive. The thread may be cancelled inside the original, which holds its own lock then and
  * unlocks it by a cleanup handler; we hold nothing. From there to here and on, with a packet or the ring's lock in
  * hand, it may not: eventfd_write and the log would be places for that. */
 static status_t receive(socket_manager_t *socket, packet_t **packet)
 {
+    if (!carrier.widened) { /* one receiver, and no socket before it */
+        bool cancelable = thread_cancelability(FALSE);
+
+        carrier.widened = true;
+        widen_sockets();
+        thread_cancelability(cancelable);
+    }
     for (;;) {
         status_t status = carrier.original(socket, packet);
         bool cancelable, ours;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -442,12 +443,19 @@ static void *session_thread(void *argument)
 
 bool jump_swan_loop_begin(struct jump_swan *swan, struct jump_problem *problem)
 {
+    sigset_t all, before;
+
     swan->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (swan->wake_fd < 0) {
         jump_problem_set(problem, "eventfd: %s", strerror(errno));
         return false;
     }
+    /* charon blocks the signals that end it only after its plugins are there, and then waits for them in its main thread: a
+     * thread of ours that takes one would end the process. */
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
     swan->thread = thread_create(session_thread, swan);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (swan->thread == NULL)
         jump_problem_set(problem, "the session thread does not start");
     return swan->thread != NULL;
