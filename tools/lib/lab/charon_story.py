@@ -40,6 +40,9 @@ class SaWatch(Watch):
         self._wait = wait
         self._sa = pair.sa(client)
 
+    def has_session(self):
+        return self._pair.version == 2
+
     def counts(self):
         return {'handshakes': self._client.handshakes()}
 

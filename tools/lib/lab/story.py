@@ -95,9 +95,13 @@ class Watch:
     def __init__(self, pair, client):
         self._pair = pair
         self._client = client
-        self._plugin = bool(client.end and pair.server.end)
+        self._plugin = bool(client.end and pair.server.end) and self.has_session()
         self._counts = self.counts()
         self._before = pair.attached(client) if self._plugin else None
+
+    def has_session(self):
+        """Whether the plugin at both ends makes a session here."""
+        return True
 
     def counts(self):
         """What is counted in the logs; a result has how much of each came on top."""

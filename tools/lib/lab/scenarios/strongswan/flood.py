@@ -50,7 +50,8 @@ def _expect(result):
          f'{facts["lost_beside_closed_port"]})'),
         (facts['log_lines'] <= facts['log_lines_allowed'], f'the log is bounded ({facts["log_lines"]} lines)'),
         (facts['reached_charon'] > facts['sent'] // 4, 'charon\'s socket had to take a good part of it'),
-        (facts['memory_grown_kib'] <= 2048, f'the server\'s memory has not grown ({facts["memory_grown_kib"]} KiB)'),
+        (facts['memory_grown_kib'] <= 512,
+         f'the server\'s memory does not grow from the first round on ({facts["memory_grown_kib"]} KiB)'),
         (facts['same'], 'the IKE_SA and its CHILD_SA are the same at both ends'),
         (facts['same_session'], 'the session is the same, and ATTACHED at both ends'),
     )
@@ -68,7 +69,7 @@ def flood(story):
     watch = story.watch(pair)
     before = pair.attached()[0]['session_id'] if story.stage else None
     seconds = story.options.length / (2 * _ROUNDS)
-    lost, lines, sent, came, memory = {'closed': [], 'flooded': []}, 0, 0, 0, memory_kib(pair.server)
+    lost, lines, sent, came, memory = {'closed': [], 'flooded': []}, 0, 0, 0, []
     for number in range(_ROUNDS):
         for what, port in (('closed', PORT_NAT + 1), ('flooded', PORT_NAT)):
             since, size, reached = now_ns(), len(pair.server.log().splitlines()), _came(pair)
@@ -79,15 +80,17 @@ def flood(story):
             if what == 'flooded':
                 lines += len(pair.server.log().splitlines()) - size
                 sent, came = sent + out, came + _came(pair) - reached
-        say(f'  lost: {lost}')
+        memory.append(memory_kib(pair.server))
+        say(f'  lost: {lost}; in memory: {memory[-1]} KiB')
     compared = watch.compare()
     after = pair.is_attached() if story.stage else None
     return {'figures': {f'lost_{what}_median': statistics.median(values) for what, values in lost.items()},
             'facts': {'lost_in_flood': sum(lost['flooded']), 'lost_beside_closed_port': sum(lost['closed']),
-                      # Of 100 packets a second: half a per cent, for a machine that others use too.
-                      'allowed': round(0.5 * seconds * _ROUNDS),
+                      # One in twenty of 100 packets a second. A socket's buffer is full after 30 ms of such a flood, and a
+                      # busy machine may keep any thread waiting for longer; bare charon too.
+                      'allowed': round(5 * seconds * _ROUNDS),
                       'log_lines': lines, 'log_lines_allowed': 20 + round(seconds * _ROUNDS), 'sent': sent,
-                      'reached_charon': came, 'memory_grown_kib': memory_kib(pair.server) - memory,
+                      'reached_charon': came, 'memory_grown_kib': memory[-1] - memory[0],
                       'same': compared['same_ike_spis'] and compared['same_esp_spis'],
                       'same_session': bool(after) and after[0]['session_id'] == before,
                       'log_bytes': os.path.getsize(pair.server.process.log_path)}}
