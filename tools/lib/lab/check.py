@@ -87,7 +87,7 @@ def check(program, common, hosts, only=()):
     together, alone = ([job for is_alone, job in jobs if is_alone == wanted] for wanted in (False, True))
     # The longest first, so that none of them is left over at the end.
     together.sort(key=lambda job: job[1] not in ('configurations', 'hole', 'several-clients', 'uplink-idle', 'uplink-returns',
-                                                'uplink-flaps', 'uplink-none'))
+                                                'uplink-flaps', 'uplink-none', 'host-systemd', 'host-systemd-units'))
     runs = _Runs(os.path.abspath(program), common)
     passed = []
     pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE)

@@ -10,6 +10,6 @@ from . import uplinks, routing, plaintext, mappings, newcomer  # noqa: F401
 from . import attacks_replay, attacks_forged, attacks_race, attacks_path  # noqa: F401
 from . import attacks_neighbour, attacks_birth, attacks_flood  # noqa: F401
 from . import host_life, host_process, host_secrets, host_unit  # noqa: F401
-from . import machine  # noqa: F401
+from . import machine, host_systemd  # noqa: F401
 from . import review_findings, rotation, exhausted  # noqa: F401
 from . import strongswan  # noqa: F401

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A31: under Debian's systemd units, and what an administrator sees: management socket, refusals without remains.
 
-systemd itself does not run in the lab. What the installed unit files set is read from them and applied by what systemd
+Without systemd, which host_systemd.py has. What the installed unit files set is read from them and applied by what systemd
 uses too: mount namespaces, resource limits, the capability bounding set, control groups, NOTIFY_SOCKET. Read next: neighbours.py.
 """
 import fcntl
