@@ -72,6 +72,7 @@ struct jump_swan_peer {
     enum jump_swan_phase phase;
     bool job_queued; /* a job of rebind.c will look at it */
     enum jump_reason reason; /* of its end */
+    jump_time made_at;
     struct jump_path local, remote; /* where the core wants it; at birth, where the handshake was */
     uint64_t sent, received;        /* client: packets of all its CHILD_SAs when activity.c last looked */
     struct jump_swan_object objects[JUMP_SWAN_OBJECTS]; /* newest first */
@@ -126,6 +127,8 @@ struct jump_swan {
     jump_host last_host;
     bool networks_posted; /* one such post is enough */
     bool activity_runs;   /* activity.c's job is scheduled */
+    unsigned quick_ends;  /* client: times in a row that sessions did not live for long */
+    jump_time quick_at;   /* the last one */
 
     /* the session thread's own */
     thread_t *thread;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "strongswan/adapter.h"
+#include "system/clock.h"
 
 static void *key_of(jump_host host)
 {
@@ -56,6 +57,7 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     id = id->clone(id);
     peer->role = role;
     peer->phase = JUMP_SWAN_BIRTH;
+    peer->made_at = jump_clock_now();
     jump_ss_path_from_host(&peer->local, sa->get_my_host(sa));
     jump_ss_path_from_host(&peer->remote, sa->get_other_host(sa));
     (void)snprintf(peer->name, sizeof peer->name, "%Y", sa->get_other_eap_id(sa));

@@ -5,17 +5,24 @@
  * what is wanted only while it has the object, so that a later word is never overtaken by an earlier one.
  * A move keeps every SPI: update_hosts updates the CHILD_SAs in place (esp.c for those in user space).
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include <processing/jobs/callback_job.h>
 
 #include "strongswan/adapter.h"
+#include "system/clock.h"
+
+#define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
+#define PAUSE_MAX 6              /* 2^6 s */
+#define AT_ONCE JUMP_MS(1000)
 
 /* What there is to do with one object. */
 struct task {
     enum jump_swan_phase phase;
     enum jump_role role;
     enum jump_reason reason;
+    jump_time made_at;
     bool newest;
     struct jump_path local, remote;
     struct jump_swan_object object; /* a copy; its wants are taken out of the table */
@@ -51,7 +58,7 @@ static bool take(struct task *task, ike_sa_t *sa)
         if (object->sa != sa)
             continue;
         found = true;
-        *task = (struct task){.phase = peer->phase, .role = peer->role, .reason = peer->reason, .newest = i == 0,
+        *task = (struct task){.phase = peer->phase, .role = peer->role, .reason = peer->reason, .made_at = peer->made_at, .newest = i == 0,
                               .local = peer->local, .remote = peer->remote, .object = *object};
         if (peer->phase == JUMP_SWAN_BOUND) {
             object->swallowed = false;
@@ -104,46 +111,91 @@ static status_t resume(ike_sa_t *sa, const struct task *task)
     return status;
 }
 
-/* The client begins anew. What the configuration says about a dead peer comes first; where it says nothing, the session
- * that was there is what somebody wanted. Not after the server's own word: it may have meant it. */
-static linked_list_t *begin_again(ike_sa_t *sa, const struct task *task, peer_cfg_t **peer_cfg)
+/* A connection that is to be initiated again. */
+struct again {
+    peer_cfg_t *peer_cfg;
+    linked_list_t *children; /* of child_cfg_t * */
+};
+
+static void again_free(void *data)
 {
-    linked_list_t *children = NULL;
+    struct again *again = data;
+
+    again->children->destroy_offset(again->children, offsetof(child_cfg_t, destroy));
+    again->peer_cfg->destroy(again->peer_cfg);
+    free(again);
+}
+
+static job_requeue_t initiate(void *data)
+{
+    struct again *again = data;
+    child_cfg_t *config;
+
+    while (again->children->remove_first(again->children, (void **)&config) == SUCCESS)
+        (void)charon->controller->initiate(charon->controller, again->peer_cfg->get_ref(again->peer_cfg), config, NULL, NULL, 0,
+                                           FALSE);
+    return JOB_REQUEUE_NONE;
+}
+
+/* Two clients with the same credentials would otherwise throw each other out every second, and a server that refuses every
+ * session would be asked without a pause. @return seconds */
+static uint32_t pause_before_again(jump_time made_at)
+{
+    jump_time now = jump_clock_now();
+    uint32_t pause;
+
+    jump_swan->lock->lock(jump_swan->lock);
+    if (now - made_at >= YOUNG_FOR)
+        jump_swan->quick_ends = 0;
+    else if (now - jump_swan->quick_at >= AT_ONCE && jump_swan->quick_ends <= PAUSE_MAX)
+        jump_swan->quick_ends++; /* many that end together are one case */
+    jump_swan->quick_at = now;
+    pause = jump_swan->quick_ends > 1 ? 1u << (jump_swan->quick_ends - 1) : 0;
+    jump_swan->lock->unlock(jump_swan->lock);
+    return pause;
+}
+
+/* The client begins anew. What the configuration says about a dead peer comes first (it keeps the virtual IP); where it says
+ * nothing, the session that was there is what somebody wanted. Not after the server's own word: it may have meant it. */
+static void begin_again(ike_sa_t *sa, const struct task *task)
+{
+    bool server_ended = task->reason == JUMP_REASON_PEER_TERMINATED;
+    uint32_t pause;
+    struct again *again;
     enumerator_t *enumerator;
     child_sa_t *child;
     child_cfg_t *config;
+    job_t *job;
 
-    if (task->role != JUMP_CLIENT || !jump_swan->settings.reestablish || sa->reestablish(sa) == SUCCESS
-        || task->reason == JUMP_REASON_PEER_TERMINATED)
-        return NULL;
-    children = linked_list_create();
+    if (task->role != JUMP_CLIENT || !jump_swan->settings.reestablish)
+        return;
+    pause = pause_before_again(task->made_at);
+    if (pause == 0 && sa->reestablish(sa) == SUCCESS)
+        return;
+    if (server_ended)
+        return;
+    INIT(again, .peer_cfg = sa->get_peer_cfg(sa), .children = linked_list_create());
+    (void)again->peer_cfg->get_ref(again->peer_cfg);
     enumerator = sa->create_child_sa_enumerator(sa);
     while (enumerator->enumerate(enumerator, &child)) {
         config = child->get_config(child);
-        children->insert_last(children, config->get_ref(config));
+        again->children->insert_last(again->children, config->get_ref(config));
     }
     enumerator->destroy(enumerator);
-    *peer_cfg = sa->get_peer_cfg(sa);
-    (void)(*peer_cfg)->get_ref(*peer_cfg);
-    return children;
-}
-
-static void initiate(linked_list_t *children, peer_cfg_t *peer_cfg)
-{
-    child_cfg_t *config;
-
-    while (children->remove_first(children, (void **)&config) == SUCCESS)
-        (void)charon->controller->initiate(charon->controller, peer_cfg->get_ref(peer_cfg), config, NULL, NULL, 0, FALSE);
-    children->destroy(children);
-    peer_cfg->destroy(peer_cfg);
+    if (pause > 0)
+        DBG1(DBG_CFG, "jumping: sessions end young: the next connection waits for %u s (are these credentials used elsewhere too?)",
+             pause);
+    job = (job_t *)callback_job_create(initiate, again, again_free, NULL);
+    if (pause > 0)
+        lib->scheduler->schedule_job(lib->scheduler, job, pause);
+    else
+        lib->processor->queue_job(lib->processor, job);
 }
 
 static void follow(ike_sa_id_t *id)
 {
     ike_sa_manager_t *manager = charon->ike_sa_manager;
     ike_sa_t *sa = manager->checkout(manager, id);
-    linked_list_t *children = NULL;
-    peer_cfg_t *peer_cfg = NULL;
     struct task task;
 
     if (sa == NULL)
@@ -162,11 +214,9 @@ static void follow(ike_sa_id_t *id)
         return;
     case JUMP_SWAN_DOOMED:
         if (task.newest)
-            children = begin_again(sa, &task, &peer_cfg);
+            begin_again(sa, &task);
         (void)jump_swan_real.delete(sa, TRUE);
         manager->checkin_and_destroy(manager, sa);
-        if (children != NULL)
-            initiate(children, peer_cfg);
         return;
     default:
         manager->checkin(manager, sa);
