@@ -28,6 +28,7 @@ unit_tests = \
 	tests/unit/test_engine_store \
 	tests/unit/test_engine_keys \
 	tests/unit/test_engine_withheld \
+	tests/unit/test_engine_sessions \
 	tests/unit/test_engine_rest tests/unit/test_engine_cookies tests/unit/test_engine_weather \
 	tests/unit/test_engine_policy \
 	tests/unit/test_engine_soak \
@@ -148,6 +149,10 @@ tests_unit_test_engine_keys_LDADD = $(engine_ldadd)
 tests_unit_test_engine_withheld_SOURCES = tests/unit/test_engine_withheld.c
 tests_unit_test_engine_withheld_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_withheld_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_sessions_SOURCES = tests/unit/test_engine_sessions.c
+tests_unit_test_engine_sessions_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_sessions_LDADD = $(engine_ldadd)
 
 tests_unit_test_engine_rest_SOURCES = tests/unit/test_engine_rest.c
 tests_unit_test_engine_rest_CPPFLAGS = $(engine_cppflags)
