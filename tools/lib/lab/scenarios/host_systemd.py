@@ -252,6 +252,7 @@ def host_systemd_units(story):
     server = ends['server']
     server.launch()
     without = {'status': _systemctl('is-active', server.name)[0], 'lines': plugin_lines(server.log())}
+    _systemctl('stop', server.name)
     _must('reset-failed', server.name)
     with open(_DROP_IN, encoding='utf-8') as file:
         drop_in = file.read()
