@@ -113,6 +113,10 @@ tests_unit_test_store_CPPFLAGS = $(system_cppflags)
 tests_unit_test_store_LDADD = libjump-store.la $(unit_ldadd)
 
 # What every host has in common, with a host that is only a list.
+unit_tests += tests/unit/test_host_hold
+tests_unit_test_host_hold_SOURCES = tests/unit/test_host_hold.c
+tests_unit_test_host_hold_CPPFLAGS = $(system_cppflags)
+tests_unit_test_host_hold_LDADD = libjump-host.la $(unit_ldadd)
 unit_tests += tests/unit/test_host_instance
 tests_unit_test_host_instance_SOURCES = tests/unit/test_host_instance.c
 tests_unit_test_host_instance_CPPFLAGS = $(system_cppflags) $(SODIUM_CFLAGS) -DPOLICIES='"$(abs_srcdir)/core/policy"'

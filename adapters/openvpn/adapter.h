@@ -18,13 +18,13 @@
 
 #include "settings.h"
 #include "sieve.h"
-#include "hold.h"
 #include "inject.h"
 #include "interpose.h"
 #include "management.h"
 #include "map.h"
 #include "numbers.h"
 #include "ways.h"
+#include "host/hold.h"
 #include "host/instance.h"
 #include "system/netlink.h"
 

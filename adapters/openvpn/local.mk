@@ -5,12 +5,12 @@ noinst_LTLIBRARIES += libjump-openvpn.la
 libjump_openvpn_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters \
 	-I$(srcdir)/adapters/openvpn $(SODIUM_CFLAGS)
 libjump_openvpn_la_SOURCES = \
-	adapters/openvpn/hold.c adapters/openvpn/hooks.c adapters/openvpn/inject.c adapters/openvpn/interpose.c \
+	adapters/openvpn/hooks.c adapters/openvpn/inject.c adapters/openvpn/interpose.c \
 	adapters/openvpn/io.c adapters/openvpn/keep.c adapters/openvpn/loop.c adapters/openvpn/management.c adapters/openvpn/map.c \
 	adapters/openvpn/map_addresses.c adapters/openvpn/map_peers.c adapters/openvpn/settings.c \
 	adapters/openvpn/setup.c adapters/openvpn/sieve.c adapters/openvpn/sockaddr.c adapters/openvpn/uplinks.c \
 	adapters/openvpn/ways.c \
-	adapters/openvpn/adapter.h adapters/openvpn/hold.h adapters/openvpn/hooks.h adapters/openvpn/inject.h \
+	adapters/openvpn/adapter.h adapters/openvpn/hooks.h adapters/openvpn/inject.h \
 	adapters/openvpn/interpose.h adapters/openvpn/keep.h adapters/openvpn/management.h adapters/openvpn/map.h \
 	adapters/openvpn/map_addresses.h adapters/openvpn/map_peers.h adapters/openvpn/numbers.h \
 	adapters/openvpn/settings.h adapters/openvpn/sieve.h adapters/openvpn/sockaddr.h adapters/openvpn/ways.h
@@ -19,15 +19,12 @@ endif
 if HAVE_CUNIT
 if WITH_OPENVPN
 openvpn_tests = \
-	tests/unit/test_openvpn_hold tests/unit/test_openvpn_inject tests/unit/test_openvpn_map \
+	tests/unit/test_openvpn_inject tests/unit/test_openvpn_map \
 	tests/unit/test_openvpn_settings tests/unit/test_openvpn_loop tests/unit/test_openvpn_management \
 	tests/unit/test_openvpn_sockaddr tests/unit/test_openvpn_ways tests/unit/test_openvpn_open tests/unit/test_openvpn_io \
 	tests/unit/test_openvpn_sieve
 openvpn_test_cppflags = -I$(srcdir)/core/include -I$(srcdir)/adapters $(CUNIT_CFLAGS)
 openvpn_test_ldadd = libjump-openvpn.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a $(SODIUM_LIBS) $(CUNIT_LIBS)
-tests_unit_test_openvpn_hold_SOURCES = tests/unit/test_openvpn_hold.c
-tests_unit_test_openvpn_hold_CPPFLAGS = $(openvpn_test_cppflags)
-tests_unit_test_openvpn_hold_LDADD = $(openvpn_test_ldadd)
 tests_unit_test_openvpn_inject_SOURCES = tests/unit/test_openvpn_inject.c
 tests_unit_test_openvpn_inject_CPPFLAGS = $(openvpn_test_cppflags)
 tests_unit_test_openvpn_inject_LDADD = $(openvpn_test_ldadd)

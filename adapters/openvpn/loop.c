@@ -18,14 +18,11 @@
 #include "system/path.h"
 
 #define ACTIVITY_EVERY JUMP_MS(100)
-#define FLUSH_EVERY JUMP_MS(1)
 #define ADVICE_EVERY JUMP_MS(100)
 #define NETWORKS_EVERY JUMP_MS(100) /* a look costs a few questions to the kernel for each interface */
 #define AGAIN_EVERY JUMP_MS(1000) /* an instance that ends leaves OpenVPN's list after 5 s */
 #define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
 #define RESTART_WAIT_MAX 6       /* 2^6 s */
-#define FLUSH_PACKETS 32 /* a millisecond: 360 Mbit/s of full packets */
-#define FLUSH_BURST 64   /* at most at once, after a millisecond that came late: a socket's buffer takes some 270 */
 #define PERMITTED_WITHIN JUMP_MS(1000) /* else what is refused is refused for good, and others wait behind it */
 #define FLUSH_BEHIND 2   /* for each new packet, so that what is held ends however fast new ones come */
 
@@ -279,11 +276,11 @@ static bool is_refused_for_good(struct jump_ovpn *ovpn, struct jump_map_peer *pe
     return ovpn->instance.now - peer->refused_at >= PERMITTED_WITHIN;
 }
 
-static void flush_peer(struct jump_ovpn *ovpn, uint32_t n, struct jump_map_peer *peer, int packets)
+static void flush_peer(struct jump_ovpn *ovpn, uint32_t n, struct jump_map_peer *peer, unsigned packets)
 {
     static uint8_t bytes[JUMP_HOLD_PACKET_BYTES]; /* too large for the stack of a host's deep call */
 
-    for (int i = 0; i < packets; i++) {
+    for (unsigned i = 0; i < packets; i++) {
         size_t len = jump_hold_next(ovpn->hold, n, bytes);
 
         if (len == 0)
@@ -306,16 +303,20 @@ static void flush_peer(struct jump_ovpn *ovpn, uint32_t n, struct jump_map_peer 
 void jump_ovpn_queue_behind(struct jump_ovpn *ovpn, uint32_t n, const uint8_t *bytes, size_t bytes_len)
 {
     struct jump_map_peer *peer = jump_map_peer(ovpn->map, n);
+    uint8_t opcode = bytes_len > 0 ? jump_map_opcode(bytes) : 0;
 
-    jump_hold_put(ovpn->hold, n, bytes, bytes_len);
+    /* Acknowledgements and the like are of no use later. */
+    if (opcode == JUMP_OVPN_SOFT_RESET || opcode == JUMP_OVPN_CONTROL)
+        jump_hold_put(ovpn->hold, n, JUMP_HOLD_CONTROL, bytes, bytes_len);
+    else if (opcode == JUMP_OVPN_DATA_V1 || opcode == JUMP_OVPN_DATA_V2)
+        jump_hold_put(ovpn->hold, n, JUMP_HOLD_DATA, bytes, bytes_len);
     if (peer != NULL && peer->bound)
         flush_peer(ovpn, n, peer, FLUSH_BEHIND);
 }
 
 void jump_ovpn_flush(struct jump_ovpn *ovpn)
 {
-    jump_time late = ovpn->instance.now > ovpn->flush_at ? (ovpn->instance.now - ovpn->flush_at) / FLUSH_EVERY : 0;
-    int packets = late < FLUSH_BURST / FLUSH_PACKETS ? FLUSH_PACKETS * (1 + (int)late) : FLUSH_BURST;
+    unsigned packets = jump_hold_due(ovpn->instance.now, ovpn->flush_at);
 
     for (uint32_t i = ovpn->behind.len; i-- > 0;) {
         uint32_t n = ovpn->behind.list[i];
@@ -329,7 +330,7 @@ void jump_ovpn_flush(struct jump_ovpn *ovpn)
             jump_ovpn_numbers_remove_at(&ovpn->behind, i); /* all sent, or it waits for its next binding */
         }
     }
-    ovpn->flush_at = ovpn->instance.now + FLUSH_EVERY;
+    ovpn->flush_at = ovpn->instance.now + JUMP_HOLD_EVERY;
 }
 
 ssize_t jump_ovpn_came_of(struct jump_ovpn *ovpn, int fd, ssize_t result)

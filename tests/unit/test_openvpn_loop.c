@@ -395,6 +395,24 @@ static void test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_session
     end();
 }
 
+static void test_openvpn_loop_acknowledgements_and_the_rest_are_not_held(void)
+{
+    begin();
+    struct jump_id id = peer_at(1)->session_id;
+    jump_map_unbind(server.map, peer_at(1)->host, &id);
+    uint32_t n = (uint32_t)(peer_at(1)->host & 0xffffff);
+    jump_ovpn_queue_behind(&server, n, (const uint8_t *)"", 0);
+    for (unsigned opcode = 0; opcode < 32; opcode++) {
+        uint8_t packet[60] = {(uint8_t)(opcode << 3)};
+        bool held = opcode == JUMP_OVPN_SOFT_RESET || opcode == JUMP_OVPN_CONTROL || opcode == JUMP_OVPN_DATA_V1
+                    || opcode == JUMP_OVPN_DATA_V2;
+        jump_ovpn_queue_behind(&server, n, packet, sizeof packet);
+        CU_ASSERT_EQUAL(jump_hold_waits(server.hold, n), held);
+        jump_hold_forget(server.hold, n);
+    }
+    end();
+}
+
 /* As in an outage: unbound, packets come, bound again. */
 static void hold_in_order(unsigned client, unsigned packets)
 {
@@ -778,6 +796,7 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_no_store_answer_is_lost_when_hundreds_of_sessions_are_due_at_once)       \
     X(test_openvpn_loop_only_sessions_with_activity_are_reported_and_each_is)                    \
     X(test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again_and_for_no_others)    \
+    X(test_openvpn_loop_acknowledgements_and_the_rest_are_not_held)    \
     X(test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back)            \
     X(test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause) \
     X(test_openvpn_loop_what_the_kernel_forbids_for_good_blocks_nothing_behind_it)               \

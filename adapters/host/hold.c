@@ -3,18 +3,18 @@
  * The hold queues (hold.h). A packet is a chain of 512-byte cells, so that small packets do not cost full ones. Cells
  * come from chunks that are taken when needed and given back when nothing is held. Each packet is in two lists: its
  * peer's, and one in order of arrival over all peers, whose head is what a full pool drops. The head of that list is
- * always the head of its peer's queue too. Read next: loop.c (flush).
+ * always the head of its peer's queue too. Read next: who sends it on, openvpn/loop.c (flush) and strongswan/hold.c.
  */
 #include "hold.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "map.h"
-
 #define CELL_PAYLOAD 488u
 #define CHUNK_CELLS 2048u /* 1 MiB */
 #define NONE UINT32_MAX
+#define FLUSH_PACKETS 32 /* a millisecond: 360 Mbit/s of full packets */
+#define FLUSH_BURST 64   /* at most at once, after a millisecond that came late: a socket's buffer takes some 270 */
 
 struct cell {
     uint32_t next_cell;   /* of this packet; of the free list */
@@ -188,23 +188,19 @@ static uint32_t copy_packet(struct jump_hold *hold, uint32_t peer, const uint8_t
     return first;
 }
 
-void jump_hold_put(struct jump_hold *hold, uint32_t peer, const uint8_t *bytes, size_t bytes_len)
+void jump_hold_put(struct jump_hold *hold, uint32_t peer, enum jump_hold_kind kind, const uint8_t *bytes, size_t bytes_len)
 {
     struct queue *queue;
     uint32_t packet;
-    uint8_t opcode;
 
     if (peer >= hold->peers || bytes_len == 0 || bytes_len > JUMP_HOLD_PACKET_BYTES)
         return;
     queue = &hold->queues[peer];
-    opcode = jump_map_opcode(bytes);
-    if (opcode == JUMP_OVPN_SOFT_RESET || opcode == JUMP_OVPN_CONTROL) {
+    if (kind == JUMP_HOLD_CONTROL) {
         drop_control(hold, peer);
         queue->control = copy_packet(hold, peer, bytes, bytes_len);
         return;
     }
-    if (opcode != JUMP_OVPN_DATA_V1 && opcode != JUMP_OVPN_DATA_V2)
-        return;
     while (queue->first != NONE
            && (queue->packets == hold->packets_each || queue->bytes + bytes_len > JUMP_HOLD_BYTES)) {
         drop_first(hold, peer);
@@ -302,4 +298,11 @@ void jump_hold_forget(struct jump_hold *hold, uint32_t peer)
 const struct jump_hold_counters *jump_hold_counters(const struct jump_hold *hold)
 {
     return &hold->counters;
+}
+
+unsigned jump_hold_due(jump_time now, jump_time at)
+{
+    jump_time late = now > at ? (now - at) / JUMP_HOLD_EVERY : 0;
+
+    return late < FLUSH_BURST / FLUSH_PACKETS ? FLUSH_PACKETS * (1 + (unsigned)late) : FLUSH_BURST;
 }

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What OpenVPN sends to a peer while its session has no path: kept in order, so that the inner connections go on
+ * What a host sends to a peer while its session has no path: kept in order, so that the inner connections go on
  * where they stopped. Each session is bounded by packets and bytes, the process by one pool; where either is full the oldest
- * data goes first. The newest control packet is kept apart from the data and leaves right after it: a rekey that was
- * caught in a hole then ends with the hole. Owns memory only; when to send is loop.c's to say.
- * Only the host's own traffic ever makes it grow, never a peer's. Threads: OpenVPN's main thread only.
+ * data goes first. Where the host's own control packets come this way too, the newest one is kept apart from the data and
+ * leaves right after it: a rekey that was caught in a hole then ends with the hole. Owns memory only; when to send is the
+ * host's to say, how much at once jump_hold_due's.
+ * Only the host's own traffic ever makes it grow, never a peer's. Threads: one at a time.
  */
-#ifndef JUMP_OVPN_HOLD_H
-#define JUMP_OVPN_HOLD_H
+#ifndef JUMP_HOST_HOLD_H
+#define JUMP_HOST_HOLD_H
+
+#include <jumping/types.h>
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +23,12 @@
 #define JUMP_HOLD_BYTES (2u * 1024u * 1024u)
 #define JUMP_HOLD_POOL_BYTES (64u * 1024u * 1024u) /* for the process */
 #define JUMP_HOLD_PACKET_BYTES 65536u            /* the longest datagram there is */
+#define JUMP_HOLD_EVERY JUMP_MS(1)               /* how often what is held is sent on */
+
+enum jump_hold_kind {
+    JUMP_HOLD_DATA,
+    JUMP_HOLD_CONTROL /* the newest of them, in a place of its own */
+};
 
 struct jump_hold;
 
@@ -32,11 +41,8 @@ struct jump_hold_counters {
 struct jump_hold *jump_hold_open(uint32_t peers, uint32_t packets_each, size_t pool_bytes);
 void jump_hold_close(struct jump_hold *hold);
 
-/**
- * Keep a packet: data behind the data, the newest control packet (soft reset, control) in its own place. Other
- * opcodes (acknowledgements) are of no use later and are forgotten.
- */
-void jump_hold_put(struct jump_hold *hold, uint32_t peer, const uint8_t *bytes, size_t bytes_len);
+/** Keep a packet: data behind the data, the newest control packet in its own place. */
+void jump_hold_put(struct jump_hold *hold, uint32_t peer, enum jump_hold_kind kind, const uint8_t *bytes, size_t bytes_len);
 
 /** True if something of this peer waits. */
 bool jump_hold_waits(const struct jump_hold *hold, uint32_t peer);
@@ -57,5 +63,8 @@ void jump_hold_lost(struct jump_hold *hold, uint32_t peer);
 void jump_hold_forget(struct jump_hold *hold, uint32_t peer);
 
 const struct jump_hold_counters *jump_hold_counters(const struct jump_hold *hold);
+
+/** How many packets of one peer may leave now, when some were due at `at`: what the receiver's socket takes. */
+unsigned jump_hold_due(jump_time now, jump_time at);
 
 #endif

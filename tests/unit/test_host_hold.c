@@ -1,32 +1,30 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The hold queues (adapters/openvpn/hold.c): order, bounds, who pays when the pool is full.
+ * The hold queues (adapters/host/hold.c): order, bounds, who pays when the pool is full.
  */
 #include <string.h>
 
-#include "openvpn/hold.h"
-#include "openvpn/map.h"
+#include "host/hold.h"
 #include "runner.h"
 
 #define MIB (1024u * 1024u)
 
 static uint8_t buffer[JUMP_HOLD_PACKET_BYTES];
 
-/* Data number `n` of this length: the number stands behind the opcode. */
-static void put(struct jump_hold *hold, uint32_t peer, uint8_t opcode, uint32_t n, size_t len)
+/* Packet number `n` of this length: the number stands behind the first byte. */
+static void put(struct jump_hold *hold, uint32_t peer, enum jump_hold_kind kind, uint32_t n, size_t len)
 {
     static uint8_t bytes[JUMP_HOLD_PACKET_BYTES];
 
     for (size_t i = 0; i < len; i++)
         bytes[i] = (uint8_t)(i * 7 + n);
-    bytes[0] = (uint8_t)(opcode << 3);
     memcpy(bytes + 1, &n, sizeof n);
-    jump_hold_put(hold, peer, bytes, len);
+    jump_hold_put(hold, peer, kind, bytes, len);
 }
 
 static void data(struct jump_hold *hold, uint32_t peer, uint32_t n)
 {
-    put(hold, peer, JUMP_OVPN_DATA_V2, n, 1400);
+    put(hold, peer, JUMP_HOLD_DATA, n, 1400);
 }
 
 /* Take the next packet. @return its number; UINT32_MAX: none, or its bytes are not what was put in */
@@ -45,13 +43,13 @@ static uint32_t take(struct jump_hold *hold, uint32_t peer, size_t *len)
     return n;
 }
 
-static void test_openvpn_hold_packets_leave_in_the_order_they_came(void)
+static void test_host_hold_packets_leave_in_the_order_they_came(void)
 {
     struct jump_hold *hold = jump_hold_open(2, 1024, 64 * MIB);
     size_t len;
 
     for (uint32_t n = 0; n < 1000; n++)
-        put(hold, n % 2, JUMP_OVPN_DATA_V2, n, 5 + n * 13 % 1500);
+        put(hold, n % 2, JUMP_HOLD_DATA, n, 5 + n * 13 % 1500);
     for (uint32_t n = 0; n < 1000; n++) {
         CU_ASSERT_EQUAL_FATAL(take(hold, n % 2, &len), n);
         CU_ASSERT_EQUAL(len, 5 + n * 13 % 1500);
@@ -60,14 +58,14 @@ static void test_openvpn_hold_packets_leave_in_the_order_they_came(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_any_length_comes_out_as_it_went_in(void)
+static void test_host_hold_any_length_comes_out_as_it_went_in(void)
 {
     struct jump_hold *hold = jump_hold_open(1, 1024, 64 * MIB);
     static const size_t lengths[] = {5, 487, 488, 489, 976, 977, 1500, 9000, JUMP_HOLD_PACKET_BYTES};
     size_t len;
 
     for (uint32_t n = 0; n < sizeof lengths / sizeof lengths[0]; n++)
-        put(hold, 0, JUMP_OVPN_DATA_V1, n, lengths[n]);
+        put(hold, 0, JUMP_HOLD_DATA, n, lengths[n]);
     for (uint32_t n = 0; n < sizeof lengths / sizeof lengths[0]; n++) {
         CU_ASSERT_EQUAL(take(hold, 0, &len), n);
         CU_ASSERT_EQUAL(len, lengths[n]);
@@ -75,7 +73,7 @@ static void test_openvpn_hold_any_length_comes_out_as_it_went_in(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_full_session_loses_its_oldest_data(void)
+static void test_host_hold_full_session_loses_its_oldest_data(void)
 {
     struct jump_hold *hold = jump_hold_open(2, 16, 64 * MIB);
     size_t len;
@@ -91,7 +89,7 @@ static void test_openvpn_hold_full_session_loses_its_oldest_data(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_full_pool_loses_the_oldest_data_of_all(void)
+static void test_host_hold_full_pool_loses_the_oldest_data_of_all(void)
 {
     struct jump_hold *hold = jump_hold_open(3, 100000, MIB); /* 2048 cells, 3 for each packet: 682 packets */
     size_t len;
@@ -107,15 +105,15 @@ static void test_openvpn_hold_full_pool_loses_the_oldest_data_of_all(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_newest_control_packet_leaves_after_the_data(void)
+static void test_host_hold_newest_control_packet_leaves_after_the_data(void)
 {
     struct jump_hold *hold = jump_hold_open(1, 16, 64 * MIB);
     size_t len;
 
-    put(hold, 0, JUMP_OVPN_SOFT_RESET, 1, 50);
+    put(hold, 0, JUMP_HOLD_CONTROL, 1, 50);
     data(hold, 0, 2);
-    put(hold, 0, JUMP_OVPN_CONTROL, 3, 60);
-    put(hold, 0, JUMP_OVPN_CONTROL, 4, 70); /* the newest wins */
+    put(hold, 0, JUMP_HOLD_CONTROL, 3, 60);
+    put(hold, 0, JUMP_HOLD_CONTROL, 4, 70); /* the newest wins */
     data(hold, 0, 5);
     CU_ASSERT_EQUAL(take(hold, 0, &len), 2);
     CU_ASSERT_EQUAL(take(hold, 0, &len), 5);
@@ -125,12 +123,12 @@ static void test_openvpn_hold_newest_control_packet_leaves_after_the_data(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_data_never_pushes_the_control_packet_out(void)
+static void test_host_hold_data_never_pushes_the_control_packet_out(void)
 {
     struct jump_hold *hold = jump_hold_open(1, 4, MIB);
     size_t len;
 
-    put(hold, 0, JUMP_OVPN_CONTROL, 9, 60);
+    put(hold, 0, JUMP_HOLD_CONTROL, 9, 60);
     for (uint32_t n = 0; n < 5000; n++)
         data(hold, 0, n);
     for (uint32_t n = 4996; n < 5000; n++)
@@ -139,7 +137,7 @@ static void test_openvpn_hold_data_never_pushes_the_control_packet_out(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_a_session_is_bounded_by_bytes_too(void)
+static void test_host_hold_a_session_is_bounded_by_bytes_too(void)
 {
     struct jump_hold *hold = jump_hold_open(2, JUMP_HOLD_PACKETS, 64 * MIB);
     uint32_t kept = JUMP_HOLD_BYTES / 1400;
@@ -154,33 +152,20 @@ static void test_openvpn_hold_a_session_is_bounded_by_bytes_too(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_acknowledgements_and_the_rest_are_not_kept(void)
-{
-    struct jump_hold *hold = jump_hold_open(1, 4, MIB);
-
-    for (uint8_t opcode = 0; opcode < 32; opcode++)
-        if (opcode != JUMP_OVPN_SOFT_RESET && opcode != JUMP_OVPN_CONTROL && opcode != JUMP_OVPN_DATA_V1
-            && opcode != JUMP_OVPN_DATA_V2)
-            put(hold, 0, opcode, 1, 60);
-    CU_ASSERT_FALSE(jump_hold_any(hold));
-    jump_hold_close(hold);
-}
-
-static void test_openvpn_hold_impossible_packets_are_refused(void)
+static void test_host_hold_impossible_packets_are_refused(void)
 {
     struct jump_hold *hold = jump_hold_open(1, 4, MIB);
     static uint8_t bytes[JUMP_HOLD_PACKET_BYTES + 1];
 
-    bytes[0] = JUMP_OVPN_DATA_V2 << 3;
-    jump_hold_put(hold, 0, bytes, 0);
-    jump_hold_put(hold, 0, bytes, sizeof bytes);
-    jump_hold_put(hold, 1, bytes, 100);
+    jump_hold_put(hold, 0, JUMP_HOLD_DATA, bytes, 0);
+    jump_hold_put(hold, 0, JUMP_HOLD_DATA, bytes, sizeof bytes);
+    jump_hold_put(hold, 1, JUMP_HOLD_DATA, bytes, 100);
     CU_ASSERT_FALSE(jump_hold_any(hold));
     CU_ASSERT_EQUAL(jump_hold_next(hold, 1, buffer), 0);
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_looking_does_not_take(void)
+static void test_host_hold_looking_does_not_take(void)
 {
     struct jump_hold *hold = jump_hold_open(1, 4, MIB);
     size_t len;
@@ -192,7 +177,7 @@ static void test_openvpn_hold_looking_does_not_take(void)
     jump_hold_close(hold);
 }
 
-static void test_openvpn_hold_memory_is_taken_late_and_given_back(void)
+static void test_host_hold_memory_is_taken_late_and_given_back(void)
 {
     struct jump_hold *hold = jump_hold_open(2, 4096, 64 * MIB);
 
@@ -210,17 +195,25 @@ static void test_openvpn_hold_memory_is_taken_late_and_given_back(void)
     jump_hold_close(NULL);
 }
 
-#define TESTS(X)                                                      \
-    X(test_openvpn_hold_packets_leave_in_the_order_they_came)         \
-    X(test_openvpn_hold_any_length_comes_out_as_it_went_in)           \
-    X(test_openvpn_hold_full_session_loses_its_oldest_data)           \
-    X(test_openvpn_hold_full_pool_loses_the_oldest_data_of_all)       \
-    X(test_openvpn_hold_newest_control_packet_leaves_after_the_data)  \
-    X(test_openvpn_hold_data_never_pushes_the_control_packet_out)     \
-    X(test_openvpn_hold_a_session_is_bounded_by_bytes_too)                                  \
-    X(test_openvpn_hold_acknowledgements_and_the_rest_are_not_kept)   \
-    X(test_openvpn_hold_impossible_packets_are_refused)               \
-    X(test_openvpn_hold_looking_does_not_take)                        \
-    X(test_openvpn_hold_memory_is_taken_late_and_given_back)
+static void test_host_hold_what_is_due_makes_up_for_a_late_millisecond_but_in_no_burst(void)
+{
+    CU_ASSERT_EQUAL(jump_hold_due(JUMP_MS(5), JUMP_MS(6)), 32);
+    CU_ASSERT_EQUAL(jump_hold_due(JUMP_MS(5), JUMP_MS(5)), 32);
+    CU_ASSERT_EQUAL(jump_hold_due(JUMP_MS(6), JUMP_MS(5)), 64);
+    CU_ASSERT_EQUAL(jump_hold_due(JUMP_MS(60000), JUMP_MS(5)), 64);
+}
 
-RUN_TESTS("openvpn_hold", TESTS)
+#define TESTS(X)                                                      \
+    X(test_host_hold_packets_leave_in_the_order_they_came)         \
+    X(test_host_hold_any_length_comes_out_as_it_went_in)           \
+    X(test_host_hold_full_session_loses_its_oldest_data)           \
+    X(test_host_hold_full_pool_loses_the_oldest_data_of_all)       \
+    X(test_host_hold_newest_control_packet_leaves_after_the_data)  \
+    X(test_host_hold_data_never_pushes_the_control_packet_out)     \
+    X(test_host_hold_a_session_is_bounded_by_bytes_too)                                  \
+    X(test_host_hold_what_is_due_makes_up_for_a_late_millisecond_but_in_no_burst) \
+    X(test_host_hold_impossible_packets_are_refused)               \
+    X(test_host_hold_looking_does_not_take)                        \
+    X(test_host_hold_memory_is_taken_late_and_given_back)
+
+RUN_TESTS("host_hold", TESTS)
