@@ -54,6 +54,8 @@ static void look_at(ike_sa_t *sa)
         peer->received = received;
     }
     jump_swan->lock->unlock(jump_swan->lock);
+    if (!post.sent && post.host != 0)
+        jump_swan_hold_quiet(jump_swan->hold, post.host); /* the next packet is told by esp.c, not a look later */
     if (post.sent || post.received)
         (void)jump_swan_post(jump_swan, &post);
 }

@@ -8,6 +8,7 @@
  * | session thread | loop.c | the engines, their files, the ways; the table of peers for a moment |
  * | charon's receiver | carrier.c's hook | the carrier's ring |
  * | charon's workers | listener.c (under bus->mutex), methods.c (its IKE_SA checked out), rebind.c, activity.c (jobs) | the table |
+ * | libipsec's outbound job | esp.c's hook | what is held (hold.c) |
  *
  * Locks: `lock` guards the table of peers and the inbox. It is held for look-ups and copies only: no call into charon,
  * no system call, no other lock inside. The session thread never checks an IKE_SA out and never waits for who has one:
@@ -26,6 +27,7 @@
 
 #include "host/instance.h"
 #include "strongswan/carrier.h"
+#include "strongswan/hold.h"
 #include "system/netlink.h"
 
 #define JUMP_SWAN_OBJECTS 4    /* IKE_SAs of one session at a time: the newest, and those that rekeying left to be deleted */
@@ -74,6 +76,7 @@ struct jump_swan_peer {
     enum jump_reason reason; /* of its end */
     jump_time made_at;
     struct jump_path local, remote; /* where the core wants it; at birth, where the handshake was */
+    uint32_t binding;               /* how often it was bound */
     uint64_t sent, received;        /* client: packets of all its CHILD_SAs when activity.c last looked */
     struct jump_swan_object objects[JUMP_SWAN_OBJECTS]; /* newest first */
     size_t objects_len;
@@ -129,6 +132,7 @@ struct jump_swan {
     bool activity_runs;   /* activity.c's job is scheduled */
     unsigned quick_ends;  /* client: times in a row that sessions did not live for long */
     jump_time quick_at;   /* the last one */
+    struct jump_swan_hold *hold; /* has a lock of its own, never taken with the other; NULL: ESP is the kernel's */
 
     /* the session thread's own */
     thread_t *thread;
@@ -156,6 +160,8 @@ extern const struct jump_instance_host jump_swan_server_host, jump_swan_client_h
 /** Start and stop the session thread. */
 bool jump_swan_loop_begin(struct jump_swan *swan, struct jump_problem *problem);
 void jump_swan_loop_end(struct jump_swan *swan);
+/** The session thread looks at what is due. Any thread, any lock. */
+void jump_swan_wake(struct jump_swan *swan);
 /** Hand a copy to the session thread; any thread, any lock but ours. @return false: no memory; it was not posted */
 bool jump_swan_post(struct jump_swan *swan, const struct jump_swan_post *post);
 
@@ -172,6 +178,8 @@ bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, en
 void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote);
 void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host);
 void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason);
+/** The session of any of its objects. @return 0: none */
+jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa);
 /** A copy, without its objects' ids. @return false: unknown */
 bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy);
 void jump_swan_peers_clear(struct jump_swan *swan);
@@ -210,7 +218,11 @@ void jump_swan_listen_end(void);
 void jump_swan_activity_begin(struct jump_swan *swan);
 
 /* esp.c */
-void jump_swan_esp_begin(void);
+void jump_swan_esp_begin(struct jump_swan *swan);
 void jump_swan_esp_end(void);
+/** Move an IKE_SA that the caller has checked out, its CHILD_SAs with it. */
+void jump_swan_esp_move(ike_sa_t *sa, host_t *me, host_t *other);
+/** Send on what was held: a packet as it came. */
+void jump_swan_esp_send(const uint8_t *bytes, size_t bytes_len);
 
 #endif

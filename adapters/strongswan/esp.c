@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * The data path's side of a move. Kernel ESP updates an SA in place. charon's userspace ESP (kernel-libipsec) says that it
- * cannot, and charon then rekeys the CHILD_SA over a path that has only just come back; but libipsec itself can, so it is
- * asked here. Without libipsec in the process nothing is changed.
+ * The data path's side of a move and of a time without a path. Kernel ESP updates an SA in place. charon's userspace ESP
+ * (kernel-libipsec) says that it cannot, and charon then rekeys the CHILD_SA over a path that has only just come back;
+ * but libipsec itself can, so it is asked here. Without libipsec in the process nothing else here is changed.
+ *
+ * Of libipsec two more things:
+ *  - Where it looks up the policy of a packet that leaves is the one place where it knows the CHILD_SA and nothing is
+ *    encrypted yet: what belongs to a session without a path is kept there (hold.c) and looked up again later.
+ *  - While an IKE_SA moves, its virtual address stays. charon takes it away and gives it back, for the sake of kernels that
+ *    have it on the uplink; with it goes the route into the tunnel, which comes back 100 ms later: until then what is
+ *    for the tunnel would leave in the clear (A38). Here it is on the tunnel's own device.
+ *
+ * Kernel ESP: packets never come this way, jump_swan->hold is NULL. What has to be done there when a session loses its path
+ * and gets one again belongs beside the calls of jump_swan_hold_stop (peers.c) and jump_swan_hold_go (rebind.c).
  */
 #include <dlfcn.h>
 
@@ -11,7 +21,13 @@
 #include "strongswan/adapter.h"
 
 static status_t (*real_update_sa)(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data);
+static status_t (*real_add_ip)(kernel_interface_t *this, host_t *address, int prefix, char *interface);
+static status_t (*real_del_ip)(kernel_interface_t *this, host_t *address, int prefix, bool wait);
+static ipsec_policy_t *(*real_find)(ipsec_policy_mgr_t *this, ip_packet_t *packet, bool inbound, uint32_t reqid);
+static ip_packet_t *(*make_packet)(chunk_t bytes);
+static ip_packet_t *(*real_clone)(ip_packet_t *this);
 static ipsec_t **userspace; /* libipsec's own pointer; NULL: it is not loaded */
+static _Thread_local bool moving; /* this thread has update_hosts move an IKE_SA */
 
 static status_t update_sa(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data)
 {
@@ -23,6 +39,60 @@ static status_t update_sa(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, ke
     return status;
 }
 
+static status_t add_ip(kernel_interface_t *this, host_t *address, int prefix, char *interface)
+{
+    return moving ? SUCCESS : real_add_ip(this, address, prefix, interface);
+}
+
+static status_t del_ip(kernel_interface_t *this, host_t *address, int prefix, bool wait)
+{
+    return moving ? SUCCESS : real_del_ip(this, address, prefix, wait);
+}
+
+void jump_swan_esp_move(ike_sa_t *sa, host_t *me, host_t *other)
+{
+    moving = true;
+    jump_swan_real.update_hosts(sa, me, other, UPDATE_HOSTS_FORCE_ALL);
+    moving = false;
+}
+
+/* A packet that was held and is on its way has this in the place of its own `clone`: it is not held again. */
+static ip_packet_t *clone_released(ip_packet_t *this)
+{
+    return real_clone(this);
+}
+
+static ipsec_policy_t *find_by_packet(ipsec_policy_mgr_t *this, ip_packet_t *packet, bool inbound, uint32_t reqid)
+{
+    ipsec_policy_t *policy = real_find(this, packet, inbound, reqid);
+    struct jump_swan_post post = {.kind = JUMP_SWAN_POST_ACTIVITY, .role = JUMP_CLIENT, .sent = true};
+    chunk_t bytes;
+    bool held;
+
+    if (inbound || policy == NULL || packet->clone == clone_released)
+        return policy;
+    bytes = packet->get_encoding(packet);
+    held = jump_swan_hold_packet(jump_swan->hold, policy->get_reqid(policy), bytes.ptr, bytes.len, &post.host);
+    if (post.host != 0)
+        (void)jump_swan_post(jump_swan, &post);
+    if (!held)
+        return policy;
+    policy->destroy(policy);
+    return NULL; /* libipsec drops its packet, as it does with what no policy is for */
+}
+
+void jump_swan_esp_send(const uint8_t *bytes, size_t bytes_len)
+{
+    ipsec_processor_t *processor = (*userspace)->processor;
+    ip_packet_t *packet = make_packet(chunk_clone(chunk_create((uint8_t *)bytes, bytes_len)));
+
+    if (packet == NULL)
+        return;
+    real_clone = packet->clone;
+    packet->clone = clone_released;
+    processor->queue_outbound(processor, packet);
+}
+
 /* kernel-libipsec has brought it into the process, or it is not used: it is never loaded from here. */
 static ipsec_t **find_userspace(void)
 {
@@ -32,19 +102,47 @@ static ipsec_t **find_userspace(void)
     if (handle == NULL)
         return NULL;
     found = dlsym(handle, "ipsec");
+    make_packet = (ip_packet_t *(*)(chunk_t))dlsym(handle, "ip_packet_create");
     dlclose(handle);
-    return found;
+    return found != NULL && *found != NULL && make_packet != NULL ? found : NULL;
 }
 
-void jump_swan_esp_begin(void)
+/* One for each session that there can be, of each role. */
+static void begin_userspace(struct jump_swan *swan)
+{
+    ipsec_policy_mgr_t *policies = (*userspace)->policies;
+    uint32_t roles = (swan->server.open ? 1u : 0u) + (swan->client.open ? 1u : 0u);
+
+    real_add_ip = charon->kernel->add_ip;
+    charon->kernel->add_ip = add_ip;
+    real_del_ip = charon->kernel->del_ip;
+    charon->kernel->del_ip = del_ip;
+    swan->hold = jump_swan_hold_open(swan->settings.max_sessions * roles);
+    if (swan->hold == NULL) {
+        DBG1(DBG_CFG, "jumping: no memory to hold what is sent while a session has no path");
+        return;
+    }
+    real_find = policies->find_by_packet;
+    policies->find_by_packet = find_by_packet;
+}
+
+void jump_swan_esp_begin(struct jump_swan *swan)
 {
     userspace = find_userspace();
     real_update_sa = charon->kernel->update_sa;
     charon->kernel->update_sa = update_sa;
+    if (userspace != NULL)
+        begin_userspace(swan);
 }
 
 void jump_swan_esp_end(void)
 {
     if (charon->kernel->update_sa == update_sa)
         charon->kernel->update_sa = real_update_sa;
+    if (charon->kernel->add_ip == add_ip)
+        charon->kernel->add_ip = real_add_ip;
+    if (charon->kernel->del_ip == del_ip)
+        charon->kernel->del_ip = real_del_ip;
+    if (userspace != NULL && *userspace != NULL && (*userspace)->policies->find_by_packet == find_by_packet)
+        (*userspace)->policies->find_by_packet = real_find;
 }

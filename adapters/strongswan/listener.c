@@ -9,6 +9,7 @@
  * | ike_updown(TRUE), both announced | OPEN, with a secret of this IKE_SA's SK_d (R-65); the object's methods become ours |
  * | ike_rekey | EPOCH, with one of the new SK_d; the new object's methods too |
  * | ike_updown(FALSE), the object's end | CLOSE |
+ * | child_updown, child_rekey | whose packets a reqid's are, told to hold.c |
  * | roam | NETWORKS |
  */
 #include <string.h>
@@ -146,6 +147,37 @@ METHOD(listener_t, ike_rekey, bool, listener_t *this, ike_sa_t *old, ike_sa_t *n
     return TRUE;
 }
 
+/* Rekeying keeps the reqid; so a CHILD_SA that goes may leave another one behind that has it. */
+static bool shares(ike_sa_t *sa, child_sa_t *gone)
+{
+    enumerator_t *enumerator = sa->create_child_sa_enumerator(sa);
+    child_sa_t *child;
+    bool shared = false;
+
+    while (!shared && enumerator->enumerate(enumerator, &child))
+        shared = child != gone && child->get_reqid(child) == gone->get_reqid(gone);
+    enumerator->destroy(enumerator);
+    return shared;
+}
+
+METHOD(listener_t, child_updown, bool, listener_t *this, ike_sa_t *sa, child_sa_t *child, bool up)
+{
+    jump_host host = jump_swan_peer_host(jump_swan, sa);
+
+    if (up && host != 0)
+        jump_swan_hold_add(jump_swan->hold, host, child->get_reqid(child));
+    else if (up)
+        jump_swan_hold_foreign(jump_swan->hold, child->get_reqid(child));
+    else if (host != 0 && !shares(sa, child))
+        jump_swan_hold_remove(jump_swan->hold, host, child->get_reqid(child));
+    return TRUE;
+}
+
+METHOD(listener_t, child_rekey, bool, listener_t *this, ike_sa_t *sa, child_sa_t *old, child_sa_t *new)
+{
+    return child_updown(this, sa, new, TRUE);
+}
+
 METHOD(listener_t, ike_state_change, bool, listener_t *this, ike_sa_t *sa, ike_sa_state_t state)
 {
     if (state == IKE_DESTROYING) {
@@ -178,6 +210,8 @@ void jump_swan_listen_begin(void)
     bus_listener.ike_updown = _ike_updown;
     bus_listener.ike_rekey = _ike_rekey;
     bus_listener.ike_state_change = _ike_state_change;
+    bus_listener.child_updown = _child_updown;
+    bus_listener.child_rekey = _child_rekey;
     kernel_listener.roam = _roam;
     charon->bus->add_listener(charon->bus, &bus_listener);
     charon->kernel->add_listener(charon->kernel, &kernel_listener);

@@ -7,10 +7,10 @@ libjump_strongswan_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcd
 	$(SODIUM_CFLAGS) $(STRONGSWAN_CFLAGS)
 libjump_strongswan_la_CFLAGS = $(AM_CFLAGS) -Wno-format -Wno-format-security -Wno-unused-parameter -Wno-pointer-sign
 libjump_strongswan_la_SOURCES = \
-	adapters/strongswan/activity.c adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/esp.c \
+	adapters/strongswan/activity.c adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/esp.c adapters/strongswan/hold.c \
 	adapters/strongswan/listener.c adapters/strongswan/loop.c adapters/strongswan/methods.c adapters/strongswan/peers.c \
 	adapters/strongswan/rebind.c adapters/strongswan/setup.c adapters/strongswan/version.c \
-	adapters/strongswan/adapter.h adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/version.h
+	adapters/strongswan/adapter.h adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/hold.h adapters/strongswan/version.h
 endif
 
 if HAVE_CUNIT
@@ -29,6 +29,10 @@ tests_unit_test_strongswan_carrier_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/inc
 	$(CUNIT_CFLAGS)
 tests_unit_test_strongswan_carrier_LDADD = libjump-strongswan.la libjump-system.la $(STRONGSWAN_LIBS) $(CUNIT_LIBS)
 tests_unit_test_strongswan_carrier_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+strongswan_tests += tests/unit/test_strongswan_hold
+tests_unit_test_strongswan_hold_SOURCES = tests/unit/test_strongswan_hold.c
+tests_unit_test_strongswan_hold_CPPFLAGS = $(tests_unit_test_strongswan_carrier_CPPFLAGS)
+tests_unit_test_strongswan_hold_LDADD = libjump-strongswan.la libjump-host.la $(STRONGSWAN_LIBS) $(CUNIT_LIBS)
 endif
 check_PROGRAMS += $(strongswan_tests)
 TESTS += $(strongswan_tests)

@@ -31,6 +31,11 @@ static struct jump_swan_role *role_of(struct jump_swan *swan, enum jump_role rol
     return role == JUMP_CLIENT ? &swan->client : &swan->server;
 }
 
+void jump_swan_wake(struct jump_swan *swan)
+{
+    (void)!write(swan->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+}
+
 bool jump_swan_post(struct jump_swan *swan, const struct jump_swan_post *post)
 {
     struct jump_swan_post *copy = malloc(sizeof *copy);
@@ -44,7 +49,7 @@ bool jump_swan_post(struct jump_swan *swan, const struct jump_swan_post *post)
     swan->inbox->insert_last(swan->inbox, copy);
     swan->lock->unlock(swan->lock);
     if (first)
-        (void)!write(swan->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+        jump_swan_wake(swan);
     return true;
 }
 
@@ -256,9 +261,10 @@ static bool peer_name(void *context, jump_host host, char *out, size_t out_cap)
 /* Named in docs/man/jumpctl.1. */
 static void counters(void *context, jump_control_count *count, void *answer)
 {
+    struct jump_swan *swan = context;
+    struct jump_hold_counters hold = jump_swan_hold_counters(swan->hold);
     struct jump_ss_carrier_counters c;
 
-    (void)context;
     jump_ss_carrier_counters(&c);
     count(answer, "carrier", "received", c.received);
     count(answer, "carrier", "sent", c.sent);
@@ -266,6 +272,11 @@ static void counters(void *context, jump_control_count *count, void *answer)
     count(answer, "carrier", "ignored_interface", c.ignored_interface);
     count(answer, "carrier", "over_rate", c.over_rate);
     count(answer, "carrier", "ring_full", c.ring_full);
+    count(answer, "hold", "held", hold.held);
+    count(answer, "hold", "sent", hold.sent);
+    count(answer, "hold", "dropped", hold.dropped);
+    count(answer, "hold", "packets", hold.packets);
+    count(answer, "hold", "chunks", hold.chunks);
 }
 
 const struct jump_instance_host jump_swan_server_host = {
@@ -383,7 +394,7 @@ static void run_role(struct jump_swan_role *role, const struct pollfd *fds, size
 
 static int wait_for(const struct jump_swan *swan)
 {
-    jump_time now = jump_clock_now(), at = JUMP_NEVER;
+    jump_time now = jump_clock_now(), at = jump_swan_hold_deadline(swan->hold);
 
     if (swan->server.open)
         at = earlier(at, jump_instance_deadline(&swan->server.instance));
@@ -435,6 +446,7 @@ static void *session_thread(void *argument)
             drain_netlink(swan);
         if (swan->networks_looks > 0 && swan->networks_at + NETWORKS_EVERY <= jump_clock_now())
             look_at_networks(swan);
+        jump_swan_hold_flush(swan->hold, jump_clock_now(), jump_swan_esp_send);
         run_role(&swan->server, fds + 3, fds_len - 3);
         run_role(&swan->client, fds + 3, fds_len - 3);
     }
@@ -467,7 +479,7 @@ void jump_swan_loop_end(struct jump_swan *swan)
 
     if (swan->thread != NULL) {
         swan->stopping = true;
-        (void)!write(swan->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+        jump_swan_wake(swan);
         swan->thread->join(swan->thread);
         swan->thread = NULL;
     }

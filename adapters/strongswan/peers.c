@@ -66,6 +66,7 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     swan->by_host->put(swan->by_host, key_of(host), peer);
     (void)add_object(swan, peer, sa, id);
     swan->lock->unlock(swan->lock);
+    jump_swan_hold_begin(swan->hold, host);
     return host;
 }
 
@@ -127,6 +128,19 @@ bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, en
     return newest;
 }
 
+jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa)
+{
+    struct jump_swan_peer *peer;
+    jump_host host = 0;
+
+    swan->lock->lock(swan->lock);
+    peer = swan->by_sa->get(swan->by_sa, sa);
+    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED)
+        host = peer->host;
+    swan->lock->unlock(swan->lock);
+    return host;
+}
+
 bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy)
 {
     struct jump_swan_peer *peer;
@@ -164,6 +178,7 @@ void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct ju
     peer = find(swan, host);
     if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED) {
         peer->phase = JUMP_SWAN_BOUND;
+        peer->binding++;
         peer->local = *local;
         peer->remote = *remote;
         job = job_for(peer);
@@ -175,12 +190,16 @@ void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct ju
 void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host)
 {
     struct jump_swan_peer *peer;
+    uint32_t binding = 0;
 
     swan->lock->lock(swan->lock);
     peer = find(swan, host);
-    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED)
+    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED) {
         peer->phase = JUMP_SWAN_UNBOUND;
+        binding = peer->binding;
+    }
     swan->lock->unlock(swan->lock);
+    jump_swan_hold_stop(swan->hold, host, binding);
 }
 
 void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason)
@@ -199,6 +218,7 @@ void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, en
             release(swan, peer);
     }
     swan->lock->unlock(swan->lock);
+    jump_swan_hold_end(swan->hold, host);
     queue(job);
 }
 

@@ -25,6 +25,7 @@ struct task {
     jump_time made_at;
     bool newest;
     struct jump_path local, remote;
+    uint32_t binding;
     struct jump_swan_object object; /* a copy; its wants are taken out of the table */
 };
 
@@ -59,7 +60,7 @@ static bool take(struct task *task, ike_sa_t *sa)
             continue;
         found = true;
         *task = (struct task){.phase = peer->phase, .role = peer->role, .reason = peer->reason, .made_at = peer->made_at, .newest = i == 0,
-                              .local = peer->local, .remote = peer->remote, .object = *object};
+                              .local = peer->local, .remote = peer->remote, .binding = peer->binding, .object = *object};
         if (peer->phase == JUMP_SWAN_BOUND) {
             object->swallowed = false;
             object->wants = 0;
@@ -84,10 +85,22 @@ static void move(ike_sa_t *sa, const struct task *task)
         if (task->role == JUMP_SERVER && !sa->has_condition(sa, COND_NAT_ANY)
             && other->get_port(other) != IKEV2_NATT_PORT && other->get_port(other) != IKEV2_UDP_PORT)
             sa->set_condition(sa, COND_NAT_THERE, TRUE);
-        jump_swan_real.update_hosts(sa, me, other, UPDATE_HOSTS_FORCE_ALL);
+        jump_swan_esp_move(sa, me, other);
     }
     me->destroy(me);
     other->destroy(other);
+}
+
+/* A CHILD_SA whose traffic selectors are the outer addresses gets another reqid in a move, and nobody tells. */
+static void tell_children(ike_sa_t *sa)
+{
+    jump_host host = jump_swan_peer_host(jump_swan, sa);
+    enumerator_t *enumerator = sa->create_child_sa_enumerator(sa);
+    child_sa_t *child;
+
+    while (host != 0 && enumerator->enumerate(enumerator, &child))
+        jump_swan_hold_add(jump_swan->hold, host, child->get_reqid(child));
+    enumerator->destroy(enumerator);
 }
 
 /* What waited, oldest first: an exchange that is out, then what was to come after it. */
@@ -192,34 +205,37 @@ static void begin_again(ike_sa_t *sa, const struct task *task)
         lib->processor->queue_job(lib->processor, job);
 }
 
-static void follow(ike_sa_id_t *id)
+/* @return the number of the binding that it follows now; 0: it has none */
+static uint32_t follow(ike_sa_id_t *id)
 {
     ike_sa_manager_t *manager = charon->ike_sa_manager;
     ike_sa_t *sa = manager->checkout(manager, id);
     struct task task;
 
     if (sa == NULL)
-        return;
+        return 0;
     if (!take(&task, sa)) {
         manager->checkin(manager, sa);
-        return;
+        return 0;
     }
     switch (task.phase) {
     case JUMP_SWAN_BOUND:
         move(sa, &task);
+        tell_children(sa);
         if (resume(sa, &task) == DESTROY_ME)
             manager->checkin_and_destroy(manager, sa);
         else
             manager->checkin(manager, sa);
-        return;
+        return task.binding;
     case JUMP_SWAN_DOOMED:
         if (task.newest)
             begin_again(sa, &task);
         (void)jump_swan_real.delete(sa, TRUE);
         manager->checkin_and_destroy(manager, sa);
-        return;
+        return 0;
     default:
         manager->checkin(manager, sa);
+        return 0;
     }
 }
 
@@ -227,11 +243,16 @@ static job_requeue_t run(void *host)
 {
     ike_sa_id_t *ids[JUMP_SWAN_OBJECTS];
     size_t len = objects((jump_host)(uintptr_t)host, ids);
+    uint32_t binding = 0;
 
     for (size_t i = len; i-- > 0;) { /* the old ones first: the newest may begin anew */
-        follow(ids[i]);
+        uint32_t followed = follow(ids[i]);
+
+        binding = followed != 0 ? followed : binding; /* where the newest was not found, the others are all there is */
         ids[i]->destroy(ids[i]);
     }
+    if (binding != 0 && jump_swan_hold_go(jump_swan->hold, (jump_host)(uintptr_t)host, binding))
+        jump_swan_wake(jump_swan);
     return JOB_REQUEUE_NONE;
 }
 

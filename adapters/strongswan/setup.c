@@ -97,7 +97,7 @@ bool jump_swan_open(struct jump_problem *problem)
         jump_swan_close();
         return false;
     }
-    jump_swan_esp_begin();
+    jump_swan_esp_begin(swan);
     jump_swan_listen_begin();
     DBG1(DBG_CFG, "jumping: loaded:%s%s%s%s, policy %s, audit in %s", swan->server.open ? " server " : "",
          swan->server.instance.name, swan->client.open ? " client " : "", swan->client.instance.name, swan->settings.policy,
@@ -122,6 +122,7 @@ void jump_swan_close(void)
     jump_instance_close(&swan->server.instance);
     jump_instance_close(&swan->client.instance);
     jump_swan_peers_clear(swan);
+    jump_swan_hold_close(swan->hold);
     swan->by_sa->destroy(swan->by_sa);
     swan->by_host->destroy(swan->by_host);
     swan->inbox->destroy(swan->inbox);
