@@ -130,6 +130,7 @@ struct jump_swan {
     jump_host last_host;
     bool networks_posted; /* one such post is enough */
     bool activity_runs;   /* activity.c's job is scheduled */
+    bool connections_seen; /* charon has had a connection since it started */
     unsigned quick_ends;  /* client: times in a row that sessions did not live for long */
     jump_time quick_at;   /* the last one */
     struct jump_swan_hold *hold; /* has a lock of its own, never taken with the other; NULL: ESP is the kernel's */

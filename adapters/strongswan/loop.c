@@ -360,13 +360,28 @@ static void take_posts(struct jump_swan *swan)
     } while (any);
 }
 
+/* Whether charon has any connection yet: after its start they are loaded a moment later than its socket is open. A client told
+ * then that its session is unknown would call at once, be refused (NO_PROPOSAL_CHOSEN) and, as charon does, not call again. */
+static bool has_connections(struct jump_swan *swan)
+{
+    enumerator_t *all;
+    peer_cfg_t *any;
+
+    if (swan->connections_seen)
+        return true;
+    all = charon->backends->create_peer_cfg_enumerator(charon->backends, NULL, NULL, NULL, NULL, IKEV2);
+    swan->connections_seen = all->enumerate(all, &any);
+    all->destroy(all);
+    return swan->connections_seen;
+}
+
 static void take_datagram(struct jump_swan *swan)
 {
     struct jump_ss_datagram *d = &swan->datagram;
     struct jump_swan_role *role = d->from_client ? &swan->server : &swan->client;
     struct jump_input in = {.kind = JUMP_IN_DATAGRAM, .path = d->from, .bytes = d->bytes, .bytes_len = d->bytes_len};
 
-    if (!role->open)
+    if (!role->open || (d->from_client && !has_connections(swan)))
         return;
     if (!d->from_client) { /* the core's path of a client is its own way out */
         const struct jump_swan_way *way = way_of(swan, &d->to);
