@@ -99,6 +99,7 @@ struct jump_swan_post {
     struct jump_path local, remote;    /* OPEN */
     uint8_t secret[JUMP_SECRET_BYTES]; /* OPEN, EPOCH */
     bool sent, received;               /* ACTIVITY */
+    jump_time until;                   /* the session thread's own */
 };
 
 struct jump_swan_settings {
@@ -139,6 +140,8 @@ struct jump_swan {
     thread_t *thread;
     int wake_fd; /* eventfd */
     volatile bool stopping;
+    linked_list_t *unopened;   /* of struct jump_swan_post *: sessions of clients that have not been heard yet */
+    jump_time unopened_until;  /* when the first of them is given up */
     struct jump_ss_datagram datagram; /* the one in hand; bytes_len 0: none */
     struct jump_swan_way ways[JUMP_MAX_CANDIDATES];
     size_t ways_len;

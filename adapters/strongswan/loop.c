@@ -5,6 +5,7 @@
  * Read next: rebind.c (how the IKE_SAs follow), listener.c (where the posts come from).
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,8 +24,14 @@
  * own: what it has not read yet shows in the second or third look. */
 #define NETWORKS_EVERY JUMP_MS(20)
 #define NETWORKS_LOOKS 3
+#define CLIENT_WITHIN JUMP_MS(170000) /* charon gives a handshake up after 165 s, as it is shipped */
 
 struct jump_swan *jump_swan;
+
+static bool is_ipv4(const struct jump_path *path)
+{
+    return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)path->ip);
+}
 
 static struct jump_swan_role *role_of(struct jump_swan *swan, enum jump_role role)
 {
@@ -178,7 +185,8 @@ static void send_to_server(void *context, const struct jump_action *action)
     struct jump_path local;
     struct jump_swan_peer peer;
 
-    if (way == NULL || !jump_swan_peer_get(swan, action->host, &peer))
+    if (way == NULL || !jump_swan_peer_get(swan, action->host, &peer)
+        || is_ipv4(&way->local) != is_ipv4(&peer.remote)) /* the way of a session with another server */
         return;
     local = way->local;
     local.transport = 0;
@@ -311,6 +319,60 @@ static void take_open(struct jump_swan *swan, const struct jump_swan_post *post)
     }
 }
 
+/* A server's sessions whose client may not have heard yet that the IKE_SA is established: the response may be lost, and IKE
+ * repeats itself after 4 s, 11 s, ... The birth window must not run meanwhile, or the server would give up what IKE has
+ * not. The client is known to have it once something of ours comes from where it is; that can be forged, and then the
+ * window runs from there on, as it would have anyway. */
+static void wait_for_client(struct jump_swan *swan, const struct jump_swan_post *post)
+{
+    struct jump_swan_post *copy = malloc(sizeof *copy);
+
+    if (copy == NULL) {
+        jump_swan_peer_end(swan, post->host, true, JUMP_REASON_HANDSHAKE_FAIL);
+        return;
+    }
+    *copy = *post;
+    copy->until = jump_clock_now() + CLIENT_WITHIN;
+    swan->unopened->insert_last(swan->unopened, copy);
+    if (copy->until < swan->unopened_until)
+        swan->unopened_until = copy->until;
+}
+
+static void forget_post(struct jump_swan_post *post)
+{
+    sodium_memzero(post, sizeof *post);
+    free(post);
+}
+
+/* Those at this address, or whose time is over, or of this name. */
+static void settle_unopened(struct jump_swan *swan, const struct jump_path *from, jump_host closed)
+{
+    enumerator_t *enumerator;
+    struct jump_swan_post *post;
+    jump_time now = jump_clock_now();
+
+    if (swan->unopened->get_count(swan->unopened) == 0)
+        return;
+    swan->unopened_until = JUMP_NEVER;
+    enumerator = swan->unopened->create_enumerator(swan->unopened);
+    while (enumerator->enumerate(enumerator, &post)) {
+        bool here = from != NULL && memcmp(from, &post->remote, sizeof *from) == 0;
+
+        if (!here && post->host != closed && post->until > now) {
+            if (post->until < swan->unopened_until)
+                swan->unopened_until = post->until;
+            continue;
+        }
+        swan->unopened->remove_at(swan->unopened, enumerator);
+        if (here)
+            take_open(swan, post);
+        else
+            jump_swan_peer_end(swan, post->host, post->host != closed, JUMP_REASON_HANDSHAKE_FAIL);
+        forget_post(post);
+    }
+    enumerator->destroy(enumerator);
+}
+
 static void take_post(struct jump_swan *swan, const struct jump_swan_post *post)
 {
     struct jump_instance *instance = &role_of(swan, post->role)->instance;
@@ -318,13 +380,18 @@ static void take_post(struct jump_swan *swan, const struct jump_swan_post *post)
 
     switch (post->kind) {
     case JUMP_SWAN_POST_OPEN:
-        take_open(swan, post);
+        if (post->role == JUMP_SERVER)
+            wait_for_client(swan, post);
+        else
+            take_open(swan, post);
         return;
     case JUMP_SWAN_POST_EPOCH:
         in.kind = JUMP_IN_EPOCH;
         in.secret = post->secret;
         break;
     case JUMP_SWAN_POST_CLOSE:
+        if (post->role == JUMP_SERVER)
+            settle_unopened(swan, NULL, post->host);
         in.kind = JUMP_IN_CLOSE;
         in.reason = JUMP_REASON_HOST_TERMINATED;
         break;
@@ -354,8 +421,7 @@ static void take_posts(struct jump_swan *swan)
         swan->lock->unlock(swan->lock);
         if (any) {
             take_post(swan, post);
-            sodium_memzero(post, sizeof *post);
-            free(post);
+            forget_post(post);
         }
     } while (any);
 }
@@ -383,6 +449,8 @@ static void take_datagram(struct jump_swan *swan)
 
     if (!role->open || (d->from_client && !has_connections(swan)))
         return;
+    if (d->from_client)
+        settle_unopened(swan, &d->from, 0);
     if (!d->from_client) { /* the core's path of a client is its own way out */
         const struct jump_swan_way *way = way_of(swan, &d->to);
 
@@ -415,6 +483,7 @@ static int wait_for(const struct jump_swan *swan)
         at = earlier(at, jump_instance_deadline(&swan->server.instance));
     if (swan->client.open)
         at = earlier(at, jump_instance_deadline(&swan->client.instance));
+    at = earlier(at, swan->unopened_until);
     if (swan->networks_looks > 0)
         at = earlier(at, swan->networks_at + NETWORKS_EVERY);
     if (at == JUMP_NEVER)
@@ -462,6 +531,8 @@ static void *session_thread(void *argument)
         if (swan->networks_looks > 0 && swan->networks_at + NETWORKS_EVERY <= jump_clock_now())
             look_at_networks(swan);
         jump_swan_hold_flush(swan->hold, jump_clock_now(), jump_swan_esp_send);
+        if (swan->unopened_until <= jump_clock_now())
+            settle_unopened(swan, NULL, 0);
         run_role(&swan->server, fds + 3, fds_len - 3);
         run_role(&swan->client, fds + 3, fds_len - 3);
     }
@@ -498,10 +569,9 @@ void jump_swan_loop_end(struct jump_swan *swan)
         swan->thread->join(swan->thread);
         swan->thread = NULL;
     }
-    while (swan->inbox->remove_first(swan->inbox, (void **)&post) == SUCCESS) {
-        sodium_memzero(post, sizeof *post);
-        free(post);
-    }
+    while (swan->inbox->remove_first(swan->inbox, (void **)&post) == SUCCESS
+           || swan->unopened->remove_first(swan->unopened, (void **)&post) == SUCCESS)
+        forget_post(post);
     if (swan->wake_fd >= 0)
         close(swan->wake_fd);
     swan->wake_fd = -1;

@@ -10,7 +10,11 @@
  *
  * Each of these runs in a thread that has the IKE_SA checked out, so its object stays in the table while it runs.
  */
+#include <processing/jobs/delete_ike_sa_job.h>
+
 #include "strongswan/adapter.h"
+
+#define AGAIN_AFTER_S 60
 
 struct jump_swan_methods jump_swan_real;
 
@@ -102,7 +106,11 @@ METHOD(ike_sa_t, retransmit, status_t, ike_sa_t *this, uint32_t message_id)
         }
         jump_swan->lock->unlock(jump_swan->lock);
     }
-    return object != NULL ? SUCCESS : jump_swan_real.retransmit(this, message_id);
+    if (object == NULL)
+        return jump_swan_real.retransmit(this, message_id);
+    if (this->get_state(this) == IKE_DELETING) /* somebody ended it just before: no answer can come */
+        return jump_swan_real.delete(this, TRUE);
+    return SUCCESS;
 }
 
 METHOD(ike_sa_t, delete_, status_t, ike_sa_t *this, bool force)
@@ -111,9 +119,17 @@ METHOD(ike_sa_t, delete_, status_t, ike_sa_t *this, bool force)
      * heard of yet would be lost with it. */
     if (!force && this->get_state(this) == IKE_REKEYED && waits(this, JUMP_SWAN_WANT_DELETE))
         return SUCCESS;
-    /* Somebody ends it for good. No answer can come. */
-    if (!force && phase_of(this) == JUMP_SWAN_UNBOUND)
-        force = TRUE;
+    if (!force && phase_of(this) == JUMP_SWAN_UNBOUND) {
+        /* Its hard lifetime: a key lives at least as long as the transport TTL, so that no session dies for its key's age
+         * in a hole (model.md 6). With the path it is rekeyed, or else this comes again. */
+        if (this->get_statistic(this, STAT_DELETE) != 0
+            && (time_t)this->get_statistic(this, STAT_DELETE) <= time_monotonic(NULL) && waits(this, JUMP_SWAN_WANT_REKEY)) {
+            lib->scheduler->schedule_job(lib->scheduler, (job_t *)delete_ike_sa_job_create(this->get_id(this), TRUE),
+                                         AGAIN_AFTER_S);
+            return SUCCESS;
+        }
+        force = TRUE; /* somebody ends it for good, and no answer can come */
+    }
     return jump_swan_real.delete(this, force);
 }
 

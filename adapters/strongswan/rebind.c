@@ -172,7 +172,6 @@ static uint32_t pause_before_again(jump_time made_at)
  * nothing, the session that was there is what somebody wanted. Not after the server's own word: it may have meant it. */
 static void begin_again(ike_sa_t *sa, const struct task *task)
 {
-    bool server_ended = task->reason == JUMP_REASON_PEER_TERMINATED;
     uint32_t pause;
     struct again *again;
     enumerator_t *enumerator;
@@ -180,12 +179,12 @@ static void begin_again(ike_sa_t *sa, const struct task *task)
     child_cfg_t *config;
     job_t *job;
 
-    if (task->role != JUMP_CLIENT || !jump_swan->settings.reestablish)
-        return;
-    pause = pause_before_again(task->made_at);
+    if (task->role != JUMP_CLIENT || task->reason == JUMP_REASON_OPERATOR_TERMINATED || sa->get_state(sa) == IKE_DELETING)
+        return; /* somebody here wants it to end */
+    pause = jump_swan->settings.reestablish ? pause_before_again(task->made_at) : 0;
     if (pause == 0 && sa->reestablish(sa) == SUCCESS)
         return;
-    if (server_ended)
+    if (!jump_swan->settings.reestablish || task->reason == JUMP_REASON_PEER_TERMINATED)
         return;
     INIT(again, .peer_cfg = sa->get_peer_cfg(sa), .children = linked_list_create());
     (void)again->peer_cfg->get_ref(again->peer_cfg);

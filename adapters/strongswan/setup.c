@@ -89,6 +89,8 @@ bool jump_swan_open(struct jump_problem *problem)
     swan->by_sa = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
     swan->by_host = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
     swan->inbox = linked_list_create();
+    swan->unopened = linked_list_create();
+    swan->unopened_until = JUMP_NEVER;
     jump_swan = swan;
     if (!read_settings(&swan->settings, problem) || (swan->settings.server && !open_role(swan, problem, JUMP_SERVER))
         || (swan->settings.client && !open_role(swan, problem, JUMP_CLIENT))
@@ -126,6 +128,7 @@ void jump_swan_close(void)
     swan->by_sa->destroy(swan->by_sa);
     swan->by_host->destroy(swan->by_host);
     swan->inbox->destroy(swan->inbox);
+    swan->unopened->destroy(swan->unopened);
     swan->lock->destroy(swan->lock);
     jump_swan = NULL;
     sodium_memzero(swan, sizeof *swan);
