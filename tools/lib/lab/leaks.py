@@ -38,18 +38,18 @@ def packet_of(frame):
     return kind, None, None, b''
 
 
-def stray(frame, servers, port):
+def stray(frame, servers, ports):
     """What the frame is, if it must not be there; None if it may."""
     kind, protocol, to, rest = packet_of(frame)
     if kind == _ARP:
         return None
-    if protocol == _UDP and to in servers and rest[2:4] == port.to_bytes(2, 'big'):
+    if protocol == _UDP and to in servers and rest[2:4] in ports:
         return None
     if protocol == _ICMP6 and rest and any(rest[0] in types for types in _NEIGHBOURS):
         return None
     # "Port unreachable" for what the server sent to a socket that is closed: it quotes nothing but that.
     unreachable = protocol in (_ICMP, _ICMP6) and rest and rest[0] in (1, 3)
-    if unreachable and to in servers and port.to_bytes(2, 'big') in rest[28:]:
+    if unreachable and to in servers and any(port in rest[28:] for port in ports):
         return None
     return f'{kind:04x}/{protocol}/{to}'
 
@@ -59,9 +59,10 @@ def main():
     parser.add_argument('--outgoing', action='store_true', help='on the client: what it sends')
     parser.add_argument('--server', action='append', required=True, metavar='ADDRESS')
     parser.add_argument('--mark', type=os.fsencode, required=True)
-    parser.add_argument('--port', type=int, required=True)
+    parser.add_argument('--port', type=int, action='append', required=True)
     parser.add_argument('interface', nargs='+')
     options = parser.parse_args()
+    ports = [port.to_bytes(2, 'big') for port in options.port]
     taps = []
     for interface in options.interface:
         tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
@@ -87,7 +88,7 @@ def main():
                 continue
             frames += 1
             marked += options.mark in frame
-            what = stray(frame, options.server, options.port)
+            what = stray(frame, options.server, ports)
             strays += what is not None
             if what and what not in told:
                 told.add(what)
