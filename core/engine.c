@@ -415,6 +415,10 @@ void jump_engine_bind(struct jump_engine *e, struct jump_session *s, const struc
         action->path = *path;
         action->first = first;
         action->voluntary = voluntary;
+        if (e->config.role == JUMP_CLIENT) {
+            action->observed = (struct jump_path){ .port = s->u.client.observed_port, .proto = path->proto };
+            memcpy(action->observed.ip, s->u.client.observed_ip, sizeof action->observed.ip);
+        }
     }
     check_invariants(e, s);
 }

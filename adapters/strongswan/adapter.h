@@ -77,6 +77,9 @@ struct jump_swan_peer {
     jump_time made_at;
     struct jump_path local, remote; /* where the core wants it; at birth, where the handshake was */
     uint32_t binding;               /* how often it was bound */
+    struct jump_path birth;         /* the client's address in the handshake */
+    bool moved;                     /* the server has seen the client elsewhere since; both ends know this alike */
+    bool translated;                /* client: the server sees it at another address than its own */
     uint64_t sent, received;        /* client: packets of all its CHILD_SAs when activity.c last looked */
     struct jump_swan_object objects[JUMP_SWAN_OBJECTS]; /* newest first */
     size_t objects_len;
@@ -178,8 +181,9 @@ jump_host jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t
 bool jump_swan_peer_object_gone(struct jump_swan *swan, ike_sa_t *sa);
 /** True if `sa` is its session's newest object; then *host and *role are set. */
 bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, enum jump_role *role);
-/** The core's word on a session; a job makes the objects follow. */
-void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote);
+/** The core's word on a session; a job makes the objects follow. observed: where the server sees the client. */
+void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote,
+                         const struct jump_path *observed);
 void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host);
 void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason);
 /** The session of any of its objects. @return 0: none */
@@ -202,6 +206,7 @@ bool jump_swan_methods_install(ike_sa_t *sa);
 /** The originals, for our own calls. Valid once one IKE_SA was installed. */
 struct jump_swan_methods {
     void (*update_hosts)(ike_sa_t *this, host_t *me, host_t *other, update_hosts_flag_t flags);
+    void (*set_condition)(ike_sa_t *this, ike_condition_t condition, bool enable);
     status_t (*retransmit)(ike_sa_t *this, uint32_t message_id);
     status_t (*delete)(ike_sa_t *this, bool force);
     status_t (*roam)(ike_sa_t *this, bool address);

@@ -220,7 +220,7 @@ static void bind_client(void *context, const struct jump_action *action)
     if (swan->datagram.bytes_len > 0 && memcmp(&swan->datagram.from, &remote, sizeof remote) == 0)
         local = swan->datagram.to;
     tell_move(&peer, action, &peer.remote, &remote, "comes from");
-    jump_swan_peer_bind(swan, action->host, &local, &remote);
+    jump_swan_peer_bind(swan, action->host, &local, &remote, &remote);
 }
 
 static void bind_server(void *context, const struct jump_action *action)
@@ -233,7 +233,7 @@ static void bind_server(void *context, const struct jump_action *action)
         return;
     local.transport = 0;
     tell_move(&peer, action, &peer.local, &local, "is reached from");
-    jump_swan_peer_bind(swan, action->host, &local, &peer.remote);
+    jump_swan_peer_bind(swan, action->host, &local, &peer.remote, &action->observed);
 }
 
 static void unbind(void *context, const struct jump_action *action)

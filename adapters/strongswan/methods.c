@@ -4,7 +4,8 @@
  * time: of a session's objects they are ours. Two rules:
  *
  *  - the path moves by a proof and by nothing else: update_hosts is refused to everybody (implicit updates, MOBIKE,
- *    mapping changes of the kernel); the core's binding goes through the original (A12, A30, R-29);
+ *    mapping changes of the kernel), and so is whether ESP is encapsulated, which both ends must change together; the
+ *    core's binding goes through the originals (A12, A30, R-29);
  *  - no timer of charon's ends a session that has no path: what falls due waits and is done at the next binding; the
  *    core's own bounds end it (docs/strongswan.md).
  *
@@ -91,6 +92,14 @@ METHOD(ike_sa_t, update_hosts, void, ike_sa_t *this, host_t *me, host_t *other, 
         jump_swan_real.update_hosts(this, me, other, flags);
 }
 
+METHOD(ike_sa_t, set_condition, void, ike_sa_t *this, ike_condition_t condition, bool enable)
+{
+    bool nat = condition == COND_NAT_HERE || condition == COND_NAT_THERE || condition == COND_NAT_FAKE;
+
+    if (!nat || phase_of(this) == JUMP_SWAN_ENDED)
+        jump_swan_real.set_condition(this, condition, enable);
+}
+
 METHOD(ike_sa_t, retransmit, status_t, ike_sa_t *this, uint32_t message_id)
 {
     struct jump_swan_peer *peer;
@@ -174,8 +183,8 @@ METHOD(ike_sa_t, delete_child_sa, status_t, ike_sa_t *this, protocol_id_t protoc
 /* Every place that is taken over: what it is called, in the object and among the originals. `delete` is a word of its own
  * because METHOD makes a function of the name. */
 #define PLACES(X)                                                                                             \
-    X(update_hosts, _update_hosts) X(retransmit, _retransmit) X(delete, _delete_) X(roam, _roam)              \
-    X(send_dpd, _send_dpd) X(rekey, _rekey) X(reauth, _reauth) X(rekey_child_sa, _rekey_child_sa)             \
+    X(update_hosts, _update_hosts) X(set_condition, _set_condition) X(retransmit, _retransmit)                \
+    X(delete, _delete_) X(roam, _roam) X(send_dpd, _send_dpd) X(rekey, _rekey) X(reauth, _reauth) X(rekey_child_sa, _rekey_child_sa)             \
     X(delete_child_sa, _delete_child_sa)
 
 bool jump_swan_methods_install(ike_sa_t *sa)

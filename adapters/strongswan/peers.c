@@ -60,6 +60,7 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     peer->made_at = jump_clock_now();
     jump_ss_path_from_host(&peer->local, sa->get_my_host(sa));
     jump_ss_path_from_host(&peer->remote, sa->get_other_host(sa));
+    peer->birth = role == JUMP_CLIENT ? peer->local : peer->remote;
     (void)snprintf(peer->name, sizeof peer->name, "%Y", sa->get_other_eap_id(sa));
     swan->lock->lock(swan->lock);
     host = peer->host = ++swan->last_host;
@@ -169,7 +170,13 @@ static void queue(job_t *job)
         lib->processor->queue_job(lib->processor, job);
 }
 
-void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote)
+static bool same_place(const struct jump_path *a, const struct jump_path *b)
+{
+    return memcmp(a->ip, b->ip, sizeof a->ip) == 0 && a->port == b->port;
+}
+
+void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote,
+                         const struct jump_path *observed)
 {
     struct jump_swan_peer *peer;
     job_t *job = NULL;
@@ -181,6 +188,8 @@ void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct ju
         peer->binding++;
         peer->local = *local;
         peer->remote = *remote;
+        peer->moved |= !same_place(observed, &peer->birth);
+        peer->translated = peer->role == JUMP_CLIENT && !same_place(observed, local);
         job = job_for(peer);
     }
     swan->lock->unlock(swan->lock);

@@ -26,6 +26,7 @@ struct task {
     bool newest;
     struct jump_path local, remote;
     uint32_t binding;
+    bool moved, translated;
     struct jump_swan_object object; /* a copy; its wants are taken out of the table */
 };
 
@@ -60,7 +61,8 @@ static bool take(struct task *task, ike_sa_t *sa)
             continue;
         found = true;
         *task = (struct task){.phase = peer->phase, .role = peer->role, .reason = peer->reason, .made_at = peer->made_at, .newest = i == 0,
-                              .local = peer->local, .remote = peer->remote, .binding = peer->binding, .object = *object};
+                              .local = peer->local, .remote = peer->remote, .binding = peer->binding, .moved = peer->moved,
+                              .translated = peer->translated, .object = *object};
         if (peer->phase == JUMP_SWAN_BOUND) {
             object->swallowed = false;
             object->wants = 0;
@@ -71,22 +73,27 @@ static bool take(struct task *task, ike_sa_t *sa)
     return found;
 }
 
-static void move(ike_sa_t *sa, const struct task *task)
+/* ESP that began without encapsulation is encapsulated from the first move on, NAT or not, and stays so: that is the rule
+ * which both ends can follow by what both know, where the server sees the client. On the server's port 500 there is no
+ * encapsulation: behind a NAT that session cannot go on, and the client authenticates anew. */
+static void move(ike_sa_t *sa, struct task *task)
 {
     host_t *me = jump_ss_host_from_path(&task->local), *other = jump_ss_host_from_path(&task->remote);
     host_t *my_host = sa->get_my_host(sa), *other_host = sa->get_other_host(sa);
+    host_t *server = task->role == JUMP_SERVER ? my_host : other_host;
+    bool bare = task->moved && !sa->has_condition(sa, COND_NAT_ANY);
+    bool encapsulate = bare && server->get_port(server) != IKEV2_UDP_PORT;
 
+    if (bare && !encapsulate && task->translated && task->newest)
+        task->object.wants |= JUMP_SWAN_WANT_REAUTH;
     if (me->is_anyaddr(me)) { /* the server does not choose where it is reached */
         me->destroy(me);
         me = my_host->clone(my_host);
     }
-    if (!me->equals(me, my_host) || !other->equals(other, other_host)) {
-        /* Without NAT so far, and now somebody rewrites ports: encapsulate. Once encapsulated, always. */
-        if (task->role == JUMP_SERVER && !sa->has_condition(sa, COND_NAT_ANY)
-            && other->get_port(other) != IKEV2_NATT_PORT && other->get_port(other) != IKEV2_UDP_PORT)
-            sa->set_condition(sa, COND_NAT_THERE, TRUE);
+    if (encapsulate)
+        jump_swan_real.set_condition(sa, COND_NAT_FAKE, TRUE);
+    if (encapsulate || !me->equals(me, my_host) || !other->equals(other, other_host))
         jump_swan_esp_move(sa, me, other);
-    }
     me->destroy(me);
     other->destroy(other);
 }

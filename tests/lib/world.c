@@ -228,6 +228,7 @@ static void client_action(struct world *w, unsigned n, const struct jump_action 
         c->bound = true;
         c->binds++;
         c->binding = action->path;
+        c->observed = action->observed;
         break;
     case JUMP_DO_UNBIND:
         c->bound = false;

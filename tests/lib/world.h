@@ -36,7 +36,7 @@ struct world_client {
     bool bound, ended, end_host;
     enum jump_reason ended_for;
     unsigned ends, binds, unbinds;
-    struct jump_path binding;
+    struct jump_path binding, observed;
 };
 
 struct world_event {

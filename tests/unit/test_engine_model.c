@@ -449,15 +449,24 @@ static void reattach_is_one_commit(enum jump_mode from, enum jump_reason reason)
     CU_ASSERT_EQUAL(second->at, first->at);
 }
 
+static bool told_where_it_is_seen(void)
+{
+    const struct world_client *c = &w.clients[0];
+    return memcmp(c->observed.ip, c->uplinks[0].ip, sizeof c->observed.ip) == 0 && c->observed.port == c->uplinks[0].port;
+}
+
 static void test_T5_from_attached_takes_two_versions_and_one_generation(void)
 {
     story_begin(1);
+    CU_ASSERT_TRUE(told_where_it_is_seen());
     world_rebind(&w, 0, 0);
+    CU_ASSERT_FALSE(told_where_it_is_seen());
     WAIT(S().generation == 2, 3000);
     CU_ASSERT_EQUAL(S().state_version, 3);
     reattach_is_one_commit(JUMP_MODE_ATTACHED, REASON(TRANSPORT_DEAD));
     WAIT(C().state == JUMP_ATTACHED, 100);
     CU_ASSERT_EQUAL(C().generation, 2);
+    CU_ASSERT_TRUE(told_where_it_is_seen());
     story_end();
 }
 

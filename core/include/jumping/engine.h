@@ -145,7 +145,8 @@ int jump_engine_feed(struct jump_engine *engine, const struct jump_input *in, ju
 enum jump_action_kind {
     JUMP_DO_SEND,   /* path, bytes: put this datagram into the host's envelope and send it there, now. While host is
                        a client's: on candidate path.transport */
-    JUMP_DO_BIND,   /* path, generation, first, voluntary: the session's traffic goes there from now on */
+    JUMP_DO_BIND,   /* path, generation, first, voluntary: the session's traffic goes there from now on. A client's also
+                       has observed: where the server sees it, as the server said in its proof's answer */
     JUMP_DO_UNBIND, /* path: it was the binding; hold the session's traffic */
     JUMP_DO_END,    /* reason, end_host: the session is TERMINATED and forgotten; where end_host, end the host's own
                        instance too (a client begins anew) */
@@ -158,7 +159,7 @@ struct jump_action {
     enum jump_action_kind kind;
     jump_host host;
     struct jump_id session_id;
-    struct jump_path path;
+    struct jump_path path, observed;
     uint64_t generation;
     bool first, voluntary, end_host;
     bool last; /* DO_STORE: the session is over; the store may forget the record once it is written */

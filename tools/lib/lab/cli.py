@@ -106,9 +106,9 @@ def _say_tails(run):
         say(f'last lines of each log:\n{tails}')
 
 
-def _in_machine():
+def _in_machine(keep):
     """The same command line there; what it says comes out here."""
-    with Run() as run:
+    with Run(keep) as run:
         done = uml.again(run, 3600)
         print(done.out, end='', flush=True)
         return done.status
@@ -116,7 +116,7 @@ def _in_machine():
 
 def _scenario(arguments):
     if arguments.kernel and not uml.inside():
-        return _in_machine()
+        return _in_machine(arguments.keep)
     entry = SCENARIOS[arguments.command][arguments.scenario]
     results = []
     for number in range(arguments.repeat):

@@ -201,6 +201,11 @@ class Network:
         self._load_rules()
         return now_ns()
 
+    def start_nat(self):
+        """There was none; now there is, and like most it knows nothing but TCP, UDP and ICMP."""
+        self._nat = True
+        return self.block('meta l4proto esp')
+
     def map_to(self, client, address=None, port=None):
         """The NAT gives the client's packets this address and port from now on; None: as before."""
         client.mapped = (address, port) if address or port else None

@@ -7,8 +7,9 @@ import re
 
 from .run import Fault
 
-# The upper five bits of a datagram's first byte are looked for at this place. IPv6 here has no extension headers.
+# Where a datagram's first bytes are looked for, and how long its packet's header is. Neither has options or extensions here.
 _PAYLOAD = {4: '0>>22&0x3C@8', 6: '48'}
+_HEADER_BYTES = {4: 20, 6: 40}
 
 
 def _forward(rule, version):
@@ -19,6 +20,9 @@ def _forward(rule, version):
         (r'(udp|tcp) dport (\d+) ', lambda found: f'-p {found[1]} --dport {found[2]}'),
         (r'@th,64,5 \{ ([\d, ]+) \} ',
          lambda found: f'-m u32 --u32 "{_PAYLOAD[version]}>>27={found[1].replace(" ", "")}"'),
+        (r'meta l4proto esp ', lambda found: '-p esp'),
+        (r'@th,64,32 != 0 ', lambda found: f'-m u32 ! --u32 "{_PAYLOAD[version]}=0"'),
+        (r'udp length > (\d+) ', lambda found: f'-m length --length {_HEADER_BYTES[version] + int(found[1]) + 1}:65535'),
     )
     words, rest = [], rule
     while rest != 'drop':

@@ -201,6 +201,14 @@ class Run:
         """Every log of the run, oldest process first, each path once."""
         return list(dict.fromkeys(process.log_path for process in self._processes))
 
+    def _kept(self):
+        # What a machine of uml.py has in /tmp goes with it; its exchange folder stays.
+        exchange = os.environ.get('LAB_EXCHANGE')
+        if not exchange:
+            return self.folder
+        return shutil.copytree(self.folder, f'{exchange}/{os.path.basename(self.folder)}', symlinks=True,
+                               ignore=lambda folder, names: [name for name in names if not _is_plain(f'{folder}/{name}')])
+
     def tails(self, lines=15):
         """The last lines of each log, for a person who must find out what went wrong."""
         text = []
@@ -224,9 +232,13 @@ class Run:
                 except (Fault, OSError) as fault:
                     say(f'clean-up: {fault}')
             if self.keep:
-                say(f'kept: {self.folder}')
+                say(f'kept: {self._kept()}')
             else:
                 shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _is_plain(path):
+    return os.path.isdir(path) or os.path.isfile(path)
 
 
 def _inside(namespace, words):

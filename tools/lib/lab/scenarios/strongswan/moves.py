@@ -78,6 +78,38 @@ def address_gone(story):
     return watch.result(cut_at, pair.network.change_address(pair.network.clients[0], lost=True), streams)
 
 
+@scenario('nat-begins', 'ESP without UDP around it, and the client\'s next address is behind a NAT', _expect_moved,
+          variants=(('--kernel',),))
+def nat_begins(story):
+    pair = story.pair(nat=False, encap=False)
+    return _nat_begins(story, pair)
+
+
+def _expect_anew(result):
+    facts, session = result['facts'], result['session']
+    return failed(
+        (facts['resumed'], 'traffic flows again'),
+        (session['attached'] and not session['same'], 'a new session is ATTACHED at both ends afterwards'),
+        (facts['handshakes'] == 1, f'there was one new authentication ({facts["handshakes"]})'),
+        (facts['client_ike_sas'] == 1 and facts['server_ike_sas'] == 1,
+         f'there is one IKE_SA at each end ({facts["client_ike_sas"]}, {facts["server_ike_sas"]})'))
+
+
+@scenario('nat-begins-500', 'the same without MOBIKE: IKE is on port 500, where ESP cannot be in UDP', _expect_anew,
+          variants=(('--kernel',),))
+def nat_begins_500(story):
+    pair = story.pair(nat=False, encap=False, mobike=False)
+    return _nat_begins(story, pair)
+
+
+def _nat_begins(story, pair):
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    watch = story.watch(pair)
+    cut_at = pair.network.start_nat()
+    return watch.result(cut_at, pair.network.change_address(pair.network.clients[0]), streams)
+
+
 def _expect_after_rekey(result):
     facts = result['facts']
     return _expect_moved(result) + failed(
