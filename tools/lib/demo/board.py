@@ -18,9 +18,10 @@ class Happening:
 
 
 class Board:
-    def __init__(self, lanes, expected_s):
+    def __init__(self, lanes, title, expected_s):
         self.origin = now_ns()
         self.lanes = lanes
+        self.title = title      # of the host
         self.expected_s = expected_s
         self.now = ''
         self.next = ''

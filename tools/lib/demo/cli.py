@@ -6,12 +6,11 @@ import sys
 
 from lab.jumping import Stage
 from lab.network import REPOSITORY
-from lab.openvpn import Pair
 from lab.run import Fault, Run, Stopped, raise_on_signals, say
 
 from . import ending, prepare
 from .board import Board
-from .lane import Lane
+from .hosts import HOSTS
 from .screen import open_screen
 from .script import Script, expected_s
 
@@ -20,19 +19,20 @@ _FAST_HOLE_S = 20
 _DEFAULT_OUT = f'{REPOSITORY}/build/demo'
 
 _EPILOG = '''
-What happens: two OpenVPN pairs, one with jumping and one without, come up in network namespaces of
-their own; nothing of this machine's network is touched. Both go through the same events at the same
+What happens: two pairs of OpenVPN (or of strongSwan's charon), one with jumping and one without, come
+up in network namespaces of their own; nothing of this machine's network is touched. Both go through the same events at the same
 moments: start; NAT rebinding while only the server sends; another address of the client; a hole of
 60 s with an inner TCP connection; stop. A live timeline shows both; where stdout is no terminal or
 NO_COLOR is set, plain lines do. At the end: a table, the audit log verified and replayed, a picture.
 
 examples:
-  sudo tools/demo                 all of it, about 2.5 minutes once packages are there and it is built
+  sudo tools/demo                 OpenVPN, about 2.5 minutes once packages are there and it is built
+  sudo tools/demo strongswan      the same with strongSwan
   sudo tools/demo --fast          about 1 minute; the hole is too short for OpenVPN's own time-out of 60 s
   sudo tools/demo | tee demo.txt  plain lines
 
 Exit status: 0 what jumping promises was seen (same session_id, same inner TCP connection, same
-virtual IP, no new TLS handshake, audit log verified and replayed), 1 it was not, 2 the demo could
+virtual IP, no new handshake, strongSwan: same IKE and ESP SPIs, audit log verified and replayed), 1 it was not, 2 the demo could
 not do its work, 130 it was stopped. Everything it made but the folder DIR is gone afterwards.
 '''
 
@@ -40,12 +40,12 @@ not do its work, 130 it was stopped. Everything it made but the folder DIR is go
 def _arguments():
     parser = argparse.ArgumentParser(
         prog='tools/demo', formatter_class=argparse.RawDescriptionHelpFormatter, epilog=_EPILOG,
-        description='See an OpenVPN session keep its identity through a changing network, beside a bare OpenVPN. '
-                    'Needs root.')
+        description='See a VPN session keep its identity through a changing network, beside a bare one. Needs root.')
+    parser.add_argument('host', nargs='?', choices=HOSTS, default='openvpn', help='default: openvpn')
     parser.add_argument('--fast', action='store_true', help=f'a hole of {_FAST_HOLE_S} s instead of {_HOLE_S} s')
     parser.add_argument('--no-install', action='store_true', help='install no packages, even if some are missing')
-    parser.add_argument('--out', default=_DEFAULT_OUT, metavar='DIR',
-                        help='where picture, logs and results go (default: build/demo)')
+    parser.add_argument('--out', metavar='DIR',
+                        help='where picture, logs and results go (default: build/demo, build/demo-strongswan)')
     parser.add_argument('--stage', metavar='DIR',
                         help='build nothing, take the install tree that tools/build --destdir DIR made')
     parser.add_argument('--without-plugin', action='store_true',
@@ -59,23 +59,24 @@ def _prepare(arguments, out):
         prepare.install(out)
     if arguments.without_plugin:
         return None
-    stage = os.path.abspath(arguments.stage) if arguments.stage else prepare.build(out)
-    Stage.must_hold_plugin(stage)
+    stage = os.path.abspath(arguments.stage) if arguments.stage else prepare.build(out, arguments.host)
+    Stage.must_hold_plugin(stage, arguments.host)
     return stage
 
 
-def _play(stage, hole_s, out):
+def _play(host, stage, hole_s, out):
     """Returns the rows of results and the lane of jumping; everything else of the run is gone then."""
     with Run() as run:
-        plugin = Stage(run, stage) if stage else None
-        board = Board([], expected_s(hole_s))
+        plugin = Stage(run, stage, host=host.name) if stage else None
+        board = Board([], host.title, expected_s(hole_s, host))
         board.lanes = lanes = [
-            Lane('JUMPING' if plugin else 'BARE 1', 'jumping' if plugin else 'bare1', Pair(run, 'j', plugin),
-                 board.origin),
-            Lane('BARE OPENVPN' if plugin else 'BARE 2', 'bare' if plugin else 'bare2', Pair(run, 'b'), board.origin)]
+            host.lane(host, 'JUMPING' if plugin else 'BARE 1', 'jumping' if plugin else 'bare1',
+                      host.pair(run, 'j', plugin), board.origin),
+            host.lane(host, f'BARE {host.program.upper()}' if plugin else 'BARE 2', 'bare' if plugin else 'bare2',
+                      host.pair(run, 'b'), board.origin)]
         try:
             with open_screen() as screen:
-                rows = Script(board, screen, hole_s).play()
+                rows = Script(board, screen, hole_s, host).play()
         except Fault as fault:
             raise Fault(f'{fault}\nlast lines of each log:\n{run.tails()}') from None
         finally:
@@ -85,9 +86,9 @@ def _play(stage, hole_s, out):
 
 def _demo(arguments, out):
     stage = _prepare(arguments, out)
-    rows, lane = _play(stage, _FAST_HOLE_S if arguments.fast else _HOLE_S, out)
+    rows, lane = _play(HOSTS[arguments.host], stage, _FAST_HOLE_S if arguments.fast else _HOLE_S, out)
     print()
-    ending.show_table(rows)
+    ending.show_table(rows, lane.host)
     print()
     wrong = []
     if stage:
@@ -107,7 +108,8 @@ def main():
         say('demo: it makes network namespaces, which needs root: sudo tools/demo')
         return 2
     raise_on_signals()
-    out = os.path.abspath(arguments.out)
+    out = os.path.abspath(arguments.out or (_DEFAULT_OUT if arguments.host == 'openvpn' else
+                                            f'{_DEFAULT_OUT}-{arguments.host}'))
     try:
         os.makedirs(out, exist_ok=True)
         try:

@@ -15,12 +15,11 @@ import subprocess
 from . import picture
 from .screen import colours
 
-_FORM = '{:<18}{:<8}{:>9}{:>8}{:>11}  {:<8}{:<6}{:<5}{:>4}'
-_HEADS = (('', '', 'downtime', 'back', 'inner TCP', 'session', 'virt.', 'TCP', 'TLS'),
-          ('event', '', '', 'after', 'back after', 'id', 'IP', 'conn.', 'h/s'))
+_FORM = '{:<18}{:<8}{:>8}{:>8}{:>9}  {:<8}{:<6}{:<6}{:<5}{:<3}'
 _NOTES = '''downtime: without a packet from server to client (one is sent each 20 ms).
-back after: counted from when there is a usable path again. same: as before the
-event. TLS h/s: new TLS handshakes of the client.'''
+back after, of the inner TCP connection too: counted from when there is a usable
+path again. same: as before the event. {0} {1}: new {2}s of the client.{3}'''
+_SPIS = '\nSPIs: those of the IKE_SA and of its CHILD_SA, at both ends.'
 
 
 def _paint(text, colour):
@@ -29,23 +28,26 @@ def _paint(text, colour):
 
 def _cells(row):
     def span(value):
-        return ('never' if value is None else f'{value:.2f} s') if row.measured else '-'
+        return (f'> {row.waited_s:.0f} s' if value is None else f'{value:.2f} s') if row.measured else '-'
     tcp = span(row.tcp_back_s) if row.connection else '-'
     return (row.event, row.lane, span(row.downtime_s), span(row.back_s), tcp, row.session or '-',
-            row.virtual_ip or '-', row.connection or '-', str(row.handshakes))
+            row.virtual_ip or '-', row.connection or '-', row.spis or '-', str(row.handshakes))
 
 
-def show_table(rows):
-    print('\n'.join(_paint(_FORM.format(*head).rstrip(), 'bold') for head in _HEADS))
+def show_table(rows, host):
+    form = _FORM if host.spis else _FORM.replace('{:<5}', '{:.0}')
+    heads = (('', '', 'downtime', 'back', 'TCP back', 'session', 'virt.', 'TCP', 'SPIs', host.column[0]),
+             ('event', '', '', 'after', 'after', 'id', 'IP', 'conn.', '', host.column[1]))
+    print('\n'.join(_paint(form.format(*head).rstrip(), 'bold') for head in heads))
     event = None
     for row in rows:
-        line = _FORM.format(*_cells(row)).rstrip()
+        line = form.format(*_cells(row)).rstrip()
         if row.event == event:
             line = ' ' * 18 + line[18:]
         event = row.event
         lost = 'lost' in (row.session, row.virtual_ip, row.connection) or (row.measured and row.handshakes > 0)
         print(_paint(line, 'red') if lost else line)
-    print(_paint(_NOTES, 'dim'))
+    print(_paint(_NOTES.format(*host.column, host.handshake, _SPIS if host.spis else ''), 'dim'))
 
 
 def keep(run, lanes, out):
@@ -59,6 +61,8 @@ def keep(run, lanes, out):
             elif path.endswith('.state'):
                 # With the chain's key: whoever likes can verify once more. It protects nothing but this log.
                 shutil.copytree(path, f'{folder}/{os.path.basename(path)}', dirs_exist_ok=True)
+        for path in glob.glob(f'{lane.pair.folder}/*/*.conf'):  # of charons: two files in a folder each
+            shutil.copy(path, f'{folder}/{os.path.basename(os.path.dirname(path))}-{os.path.basename(path)}')
         for path in glob.glob(f'{run.folder}/{lane.pair.label}-*.log'):
             shutil.copy(path, f'{folder}/{os.path.basename(path).removeprefix(lane.pair.label + "-")}')
 
@@ -113,7 +117,7 @@ def promised(rows, lane):
     if lane.plugin and mine[-1].session != 'same':
         wrong.append('5 stop: the session that ended is the one that began')
     if mine[-1].handshakes:
-        wrong.append(f'one TLS handshake in all, at the start ({1 + mine[-1].handshakes} took place)')
+        wrong.append(f'one {lane.host.handshake} in all, at the start ({1 + mine[-1].handshakes} took place)')
     return wrong
 
 
@@ -125,7 +129,8 @@ def write_json(rows, wrong, out):
 
 def verdict(wrong, lane):
     if not wrong:
+        spis = ', the SPIs of its SAs' if lane.host.spis else ''
         print(_paint(f'Seen: through all events {lane.short} kept one session_id, one virtual IP, one inner TCP\n'
-                     'connection and one TLS handshake, and its audit log proves it.', 'green'))
+                     f'connection{spis} and one {lane.host.handshake}, and its audit log proves it.', 'green'))
     for sentence in wrong:
         print(_paint(f'Does not hold: {sentence}', 'red'))

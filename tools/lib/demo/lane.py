@@ -1,25 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One OpenVPN pair of the demo, and everything that can be seen of it at this moment.
+"""One pair of the demo, and everything that can be seen of it at this moment.
 
-Owns the patterns of OpenVPN's log that only the demo needs. Breaks nothing and judges nothing.
-Read next: script.py, which plays the events on two of them.
+Breaks nothing and judges nothing. Read next: hosts.py, what is particular to OpenVPN and to strongSwan; script.py,
+which plays the events on two of them.
 """
-import re
-
 from lab.run import Fault, now_ns
 from lab.streams import Streams
 
 from .history import NOTHING, SILENCE_NS, History
 
-_STATES = re.compile(r'(Initialization Sequence Completed)|(SIGUSR1\[[^]]*\])|(TLS: Initial packet from)'
-                     r'|(SIGTERM\[[^]]*\])')
-_SERVED = re.compile(r'Peer Connection Initiated with \[AF_INET\](\S+)|floated from \S+ to (?:\[AF_INET\])?(\S+)')
 # Silences of TCP that are worth a line: its shortest retransmission timeout is 0.2 s.
 _TCP_SILENCE_NS = 500_000_000
 
 
 class Lane:
-    def __init__(self, title, short, pair, origin):
+    def __init__(self, host, title, short, pair, origin):
+        self.host = host
         self.title = title
         self.short = short
         self.pair = pair
@@ -31,8 +27,8 @@ class Lane:
         self.binding = self.session = self.generation = self.address = self.rtt_ms = None
         self.handshakes = 0
         self.histories = {'downlink': History(origin), 'tcp': History(origin)}
-        self._seen = {'floats': 0, 'restarts': 0, 'handshakes': 0, 'records': {}, 'lost': 0, 'connections': 0}
-        self._noticed = []
+        self._seen = {'handshakes': 0, 'records': {}, 'connections': 0}
+        self._noticed, self._between = [], []
 
     # Traffic: two sets of streams under one name, as they begin at different times.
 
@@ -58,14 +54,14 @@ class Lane:
     def virtual_ip(self):
         try:
             return self.client.tunnel_address()
-        except (Fault, IndexError, KeyError):
-            return None  # no tun, or none with an address
+        except (Fault, IndexError, KeyError, StopIteration):
+            return None  # no tunnel, or none with an address
 
     # What is to be seen.
 
     def sample(self):
         """Look at everything once. Returns what was noticed since the last time: (instant, text, kind)."""
-        self._noticed = []
+        self._noticed, self._between = self._between, []
         if self.stopped_at or not self.client.process:
             return []
         self._look_at_traffic()
@@ -73,11 +69,11 @@ class Lane:
             self._look_at_sessions()
             self._look_at_audit()
         else:
-            self._look_at_logs()
+            self.look_at_host()
         self.handshakes = self.client.handshakes()
         if not self.address or self.handshakes != self._seen['handshakes']:
             self.address = self.virtual_ip() or self.address
-        self._count('handshakes', self.handshakes, 'TLS handshake completed', 'note')
+        self.count('handshakes', self.handshakes, f'{self.host.handshake} completed', 'note')
         return self._noticed
 
     def cells(self, name, now, count):
@@ -106,10 +102,21 @@ class Lane:
     def _notice(self, at, text, kind):
         self._noticed.append((at, text, kind))
 
-    def _count(self, key, value, text, kind):
-        if value > self._seen[key]:
+    def notice_now(self, text, kind):
+        """Between two looks; the next one tells of it."""
+        self._between.append((now_ns(), text, kind))
+
+    def count(self, key, value, text, kind):
+        """Notice it each time that it grows."""
+        if value > self._seen.get(key, 0):
             self._notice(now_ns(), text, kind)
         self._seen[key] = value
+
+    def look_at_host(self):
+        """Without the plugin: state, mood and binding, from logs and what the host itself says."""
+
+    def help(self):
+        """Bring it back where it does not come back by itself. OpenVPN does."""
 
     def _look_at_traffic(self):
         for name, words in (('downlink', 'traffic is back'), ('tcp', 'the inner TCP connection goes on')):
@@ -157,14 +164,3 @@ class Lane:
                     self._notice(record['mono_ns'], f'{name} {record["previous_state"]} -> {state} '
                                  f'({record.get("reason_code", "")})', 'good' if state == 'ATTACHED' else 'note')
             self._seen['records'][name] = len(records)
-
-    def _look_at_logs(self):
-        for came_up, restarts, greets, ends in _STATES.findall(self.client.log())[-1:]:
-            self.state = ('connected' if came_up else f'restarting ({restarts[8:-1]})' if restarts
-                          else 'new TLS handshake' if greets else f'ending {ends}')
-            self.mood = 'good' if came_up else 'bad'
-        served = _SERVED.findall(self.pair.server.log())
-        if served:
-            self.binding = next(filter(None, served[-1]))
-        self._count('floats', self.pair.server.floats(), f'OpenVPN itself moved the client to {self.binding}', 'note')
-        self._count('restarts', self.client.restarts(), 'OpenVPN gave up and starts anew', 'bad')

@@ -56,7 +56,7 @@ def _facts(lane, width):
          *(session[0] if session else [])],
         _fit([[('binding ', 'dim'), (f'{lane.binding or "-":<21}', None)],
               [('virtual IP ', 'dim'), (lane.address or '-', None)],
-              [('TLS handshakes ', 'dim'), (str(lane.handshakes), None)],
+              [(f'{lane.host.handshake}s ', 'dim'), (str(lane.handshakes), None)],
               [('client at ', 'dim'), (lane.pair.network.clients[0].addresses[0], None)]], width),
         _fit([[('RTT ', 'dim'), (f'{_or_dash(lane.rtt_ms, "{:.1f} ms"):<8}', None)],
               [('gap ', 'dim'), (f'{_or_dash(gap, "{:.1f} s"):<7}', 'red' if gap else None)],
@@ -103,7 +103,7 @@ def lines(board, width, height, unicode):
     count = max(10, width - _INDENT - _LABEL)
     whole = board.clock(board.origin + int(board.expected_s * 1e9))
     picture = [[(f'{board.clock():<5} ', 'bold'), (f'of about {whole}', 'dim'),
-                ('   jumping beside bare OpenVPN, through the same events', 'bold')],
+                (f'   jumping beside bare {board.title}, through the same events', 'bold')],
                [('now   ', 'dim'), (board.now, 'bold')],
                [('next  ', 'dim'), (board.next_words(), 'cyan')], []]
     for lane in board.lanes:

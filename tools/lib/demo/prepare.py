@@ -40,8 +40,10 @@ def install(out):
          lambda line: print(line.rstrip(), flush=True) if line.startswith('deps: installing') else None)
 
 
-def build(out):
+def build(out, host):
     """Returns the install tree with plugin, jumpctl and policies."""
+    if host == 'strongswan':  # silent where it is there already
+        _run(['tools/strongswan-source'], f'{out}/source.log')
     print('building ... ', end='', flush=True)
     begun = time.monotonic()
     _run(['tools/build', '--destdir', 'build/stage'], f'{out}/build.log')
