@@ -210,5 +210,6 @@ endif
 dist_check_SCRIPTS += \
 	tests/checks/check-core-symbols tests/checks/check-layout tests/checks/check-links tests/checks/check-requirements \
 	tests/checks/check-table-rows tests/checks/check-one-list tests/checks/check-strongswan-loads \
+	tests/checks/check-strongswan-settings \
 	tests/checks/check-the-checks
 TESTS += $(dist_check_SCRIPTS)

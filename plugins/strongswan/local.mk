@@ -14,6 +14,7 @@ libstrongswan_jumping_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared 
 	-Wl,--version-script=$(srcdir)/plugins/strongswan/exports.map
 libstrongswan_jumping_la_DEPENDENCIES = libjump-strongswan.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a \
 	plugins/strongswan/exports.map
+dist_man_MANS += docs/man/libstrongswan-jumping.8
 # As Debian's packages: the template, and a copy to edit, which a later installation leaves alone.
 charontemplatedir = $(datadir)/strongswan/templates/config/plugins
 dist_charontemplate_DATA = plugins/strongswan/jumping.conf
@@ -32,4 +33,4 @@ strongswan-uninstall-hook:
 .PHONY: strongswan-install-hook strongswan-uninstall-hook
 endif
 charonplugindir = $(charon_plugindir)
-EXTRA_DIST += plugins/strongswan/exports.map plugins/strongswan/jumping.conf
+EXTRA_DIST += plugins/strongswan/exports.map plugins/strongswan/jumping.conf docs/strongswan.md

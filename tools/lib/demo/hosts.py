@@ -58,6 +58,11 @@ class CharonLane(Lane):
         self.binding, self._spis = binding, theirs[0].spis
         self.count('moves', self._moves, f'charon itself moved the client to {binding}', 'note')
 
+    def untrue(self):
+        theirs, session = self.pair.shared(self.client), self.pair.is_attached(self.client)
+        holds = theirs and session and session[1]['binding'] == 'udp {}:{}'.format(*theirs[1].remote)
+        return [] if holds else ['list-sas has the address that the session is bound to']
+
     def help(self):
         """As an administrator would, since nothing else brings it back: the IKE_SA is made anew."""
         for name in self.pair.names():

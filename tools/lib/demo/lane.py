@@ -115,6 +115,10 @@ class Lane:
     def look_at_host(self):
         """Without the plugin: state, mood and binding, from logs and what the host itself says."""
 
+    def untrue(self):
+        """What the host itself says of a session and should not, as sentences that do not hold."""
+        return []
+
     def help(self):
         """Bring it back where it does not come back by itself. OpenVPN does."""
 

@@ -205,4 +205,5 @@ class Script:
                 row.session = 'same' if result['session']['same'] else 'lost'
                 row.wrong = self._host.survived(result, moved=True)
                 row.wrong += [] if row.virtual_ip == 'same' else ['the virtual IP is the same']
+                row.wrong += lane.untrue()
             self.rows.append(row)
