@@ -69,7 +69,7 @@ static ipsec_policy_t *find_by_packet(ipsec_policy_mgr_t *this, ip_packet_t *pac
     chunk_t bytes;
     bool held;
 
-    if (inbound || policy == NULL || packet->clone == clone_released)
+    if (inbound || policy == NULL || packet->clone == clone_released || jump_swan == NULL)
         return policy;
     bytes = packet->get_encoding(packet);
     held = jump_swan_hold_packet(jump_swan->hold, policy->get_reqid(policy), bytes.ptr, bytes.len, &post.host);
