@@ -14,7 +14,9 @@ _WINDOW_S, _TTL_S = 8, 15
 def _expect_hole(result):
     return expect_survived(result, moved=True) + sum(
         (expect_order(result, end, ('RECOVERING', None), ('ATTACHED', 'reattach_success'))
-         for end in ('client', 'server')), [])
+         for end in ('client', 'server')), []) + failed(
+        *((hold['sent'] > 0 and hold['packets'] == 0, f'what the {end} sent meanwhile went on with the path ({hold})')
+          for end, hold in result['facts'].get('hold', {}).items()))
 
 
 @scenario('hole', 'a black hole of --hole seconds; figures from the path\'s return', _expect_hole,
@@ -40,7 +42,11 @@ def _hole(story, meanwhile):
     pause(length / 2, 'black hole')
     usable_at = pair.network.hole(False)
     # Bare, the inner TCP's next try can be as far away as the hole was long.
-    return watch.result(cut_at, usable_at, streams, limit=max(story.options.wait, 1.2 * length + 20))
+    result = watch.result(cut_at, usable_at, streams, limit=max(story.options.wait, 1.2 * length + 20))
+    if pair.server.end and not story.options.kernel:
+        result['facts']['hold'] = {charon.name.rstrip('0'): charon.end.stats().get('hold', {'sent': 0, 'packets': 0})
+                                   for charon in (pair.clients[0], pair.server)}
+    return result
 
 
 def _expect_bounds(result):
