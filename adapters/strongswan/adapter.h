@@ -19,6 +19,8 @@
 
 #include <jumping/engine.h>
 
+#include <stdatomic.h>
+
 #include <daemon.h>
 #include <collections/hashtable.h>
 #include <collections/linked_list.h>
@@ -142,7 +144,7 @@ struct jump_swan {
     /* the session thread's own */
     thread_t *thread;
     int wake_fd; /* eventfd */
-    volatile bool stopping;
+    atomic_bool stopping;
     linked_list_t *unopened;   /* of struct jump_swan_post *: sessions of clients that have not been heard yet */
     jump_time unopened_until;  /* when the first of them is given up */
     struct jump_ss_datagram datagram; /* the one in hand; bytes_len 0: none */

@@ -33,6 +33,22 @@ strongswan_tests += tests/unit/test_strongswan_hold
 tests_unit_test_strongswan_hold_SOURCES = tests/unit/test_strongswan_hold.c
 tests_unit_test_strongswan_hold_CPPFLAGS = $(tests_unit_test_strongswan_carrier_CPPFLAGS)
 tests_unit_test_strongswan_hold_LDADD = libjump-strongswan.la libjump-host.la $(STRONGSWAN_LIBS) $(CUNIT_LIBS)
+# The rest of the adapter, against a charon of the test's own.
+strongswan_tests += tests/unit/test_strongswan_sessions tests/unit/test_strongswan_listener
+swan_test_cppflags = $(tests_unit_test_strongswan_carrier_CPPFLAGS) $(SODIUM_CFLAGS)
+swan_test_cflags = $(AM_CFLAGS) -Wno-format -Wno-pointer-sign
+swan_test_ldadd = libjump-strongswan.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a $(STRONGSWAN_LIBS) \
+	$(CUNIT_LIBS) $(SODIUM_LIBS) $(JSONC_LIBS) $(INIH_LIBS) $(MNL_LIBS)
+tests_unit_test_strongswan_sessions_SOURCES = tests/unit/test_strongswan_sessions.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_sessions_CPPFLAGS = $(swan_test_cppflags)
+tests_unit_test_strongswan_sessions_CFLAGS = $(swan_test_cflags)
+tests_unit_test_strongswan_sessions_LDADD = $(swan_test_ldadd)
+tests_unit_test_strongswan_sessions_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+tests_unit_test_strongswan_listener_SOURCES = tests/unit/test_strongswan_listener.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_listener_CPPFLAGS = $(swan_test_cppflags) -DVECTORS='"$(abs_srcdir)/tests/vectors/vectors.txt"'
+tests_unit_test_strongswan_listener_CFLAGS = $(swan_test_cflags)
+tests_unit_test_strongswan_listener_LDADD = $(swan_test_ldadd)
+tests_unit_test_strongswan_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
 endif
 check_PROGRAMS += $(strongswan_tests)
 TESTS += $(strongswan_tests)

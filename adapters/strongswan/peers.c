@@ -71,10 +71,26 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     return host;
 }
 
+/* One job for all that was said since the last one looked. */
+static job_t *job_for(struct jump_swan_peer *peer)
+{
+    if (peer->job_queued || peer->objects_len == 0)
+        return NULL;
+    peer->job_queued = true;
+    return jump_swan_rebind_job(peer->host);
+}
+
+static void queue(job_t *job)
+{
+    if (job != NULL)
+        lib->processor->queue_job(lib->processor, job);
+}
+
 jump_host jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa, enum jump_role *role)
 {
     struct jump_swan_peer *peer;
     ike_sa_id_t *id = sa->get_id(sa);
+    job_t *job = NULL;
     jump_host host = 0;
 
     id = id->clone(id);
@@ -84,9 +100,13 @@ jump_host jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t
         host = peer->host;
         *role = peer->role;
         id = NULL;
+        /* It is where the old one was, and a job that is already at a move knows of the old one alone. */
+        if (peer->phase == JUMP_SWAN_BOUND)
+            job = job_for(peer);
     }
     swan->lock->unlock(swan->lock);
     DESTROY_IF(id);
+    queue(job);
     return host;
 }
 
@@ -153,21 +173,6 @@ bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan
     swan->lock->unlock(swan->lock);
     copy->objects_len = 0;
     return peer != NULL;
-}
-
-/* One job for all that was said since the last one looked. */
-static job_t *job_for(struct jump_swan_peer *peer)
-{
-    if (peer->job_queued || peer->objects_len == 0)
-        return NULL;
-    peer->job_queued = true;
-    return jump_swan_rebind_job(peer->host);
-}
-
-static void queue(job_t *job)
-{
-    if (job != NULL)
-        lib->processor->queue_job(lib->processor, job);
 }
 
 static bool same_place(const struct jump_path *a, const struct jump_path *b)

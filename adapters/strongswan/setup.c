@@ -95,11 +95,15 @@ bool jump_swan_open(struct jump_problem *problem)
     if (!read_settings(&swan->settings, problem) || (swan->settings.server && !open_role(swan, problem, JUMP_SERVER))
         || (swan->settings.client && !open_role(swan, problem, JUMP_CLIENT))
         || (swan->settings.client && (swan->netlink = jump_netlink_open(problem)) == NULL)
-        || !jump_ss_carrier_begin(problem, swan->settings.max_sessions) || !jump_swan_loop_begin(swan, problem)) {
+        || !jump_ss_carrier_begin(problem, swan->settings.max_sessions)) {
         jump_swan_close();
         return false;
     }
-    jump_swan_esp_begin(swan);
+    jump_swan_esp_begin(swan); /* before the session thread, which reads what it makes */
+    if (!jump_swan_loop_begin(swan, problem)) {
+        jump_swan_close();
+        return false;
+    }
     jump_swan_listen_begin();
     DBG1(DBG_CFG, "jumping: loaded:%s%s%s%s, policy %s, audit in %s", swan->server.open ? " server " : "",
          swan->server.instance.name, swan->client.open ? " client " : "", swan->client.instance.name, swan->settings.policy,
@@ -114,10 +118,9 @@ void jump_swan_close(void)
 
     if (swan == NULL)
         return;
-    if (swan->thread != NULL) {
+    if (swan->thread != NULL)
         jump_swan_listen_end();
-        jump_swan_esp_end();
-    }
+    jump_swan_esp_end(); /* gives back what was taken, which may be nothing */
     jump_swan_loop_end(swan);
     jump_ss_carrier_end();
     jump_netlink_close(swan->netlink);
