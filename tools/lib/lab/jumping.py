@@ -4,6 +4,7 @@
 Owns the paths of the staged install tree and how to ask jumpctl. Knows nothing of the plugin's
 inside, nor of networks. Read next: openvpn.py, which adds the line to a config file.
 """
+import fcntl
 import json
 import os
 import subprocess
@@ -147,6 +148,17 @@ class End:
         done = subprocess.run([self._stage.jumpctl, 'audit', 'verify', '--state', self.state, '--name', self.name,
                                self.audit], capture_output=True, text=True, check=False)
         return done.returncode, (done.stdout + done.stderr).strip()
+
+    def left_behind(self):
+        """Once its process is gone: sockets in the run folder, half-written files, and whether its lock is still held."""
+        left = [name for name in os.listdir(self.run_dir) if name.startswith(f'{self.name}.')]
+        left += [name for name in os.listdir(self.state) if name.endswith(('.sock', '.tmp', '.new'))]
+        with open(f'{self.state}/{self.name}.lock', 'rb') as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                left.append('lock')
+        return left
 
     def events(self, since_ns=0):
         """The audit log's records from this instant on; a line still being written is left out."""

@@ -3,16 +3,13 @@
 
 Read next: host_unit.py.
 """
-import fcntl
 import os
-import re
 import signal
 import time
 
-from ..jumping import Stage
-from ..network import REPOSITORY
+from ..memory import asan_through, reports, sanitized, valgrind_through
 from ..openvpn import TUNNEL_SERVER, Pair
-from ..run import command, now_ns, poll_until, say
+from ..run import now_ns, poll_until, say
 from ..story import changes, expect_survived, failed, pause, scenario
 from ..streams import Streams
 from .host_life import ENDS, descriptors, end_of, settled, tasks
@@ -68,18 +65,6 @@ def a31_chroot(story):
 
 # Start and stop
 
-def _left_behind(end):
-    """Sockets in the run folder, half-written files in the state folder, and whether its lock is still held."""
-    left = [name for name in os.listdir(end.run_dir) if name.startswith(f'{end.name}.')]
-    left += [name for name in os.listdir(end.state) if name.endswith(('.sock', '.tmp', '.new'))]
-    with open(f'{end.state}/{end.name}.lock', 'rb') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            left.append('lock')
-    return left
-
-
 def _expect_stops(result):
     facts = result['facts']
     return failed(
@@ -109,14 +94,14 @@ def a31_stops(story, stops=20):
         opened = opened or descriptors(server)
         statuses.append(client.process.stop())
         load.kill()
-        left.append(_left_behind(client.end))
+        left.append(client.end.left_behind())
     client.start()
     pair.attached()
     ends = [why for _, new, why in changes(server.end.events()) if new == 'TERMINATED']
     facts = {'stops': stops, 'statuses': statuses, 'left': left, 'told': ends.count('peer_terminated'), 'ended': len(ends),
              'open_before': opened, 'open_after': settled(server, opened)}
     facts['server_status'] = server.process.stop()
-    facts['server_left'] = _left_behind(server.end)
+    facts['server_left'] = server.end.left_behind()
     facts['client_told'] = bool(poll_until(lambda: any(
         why == 'peer_terminated' for _, new, why in changes(client.end.events())), 5))
     return {'figures': {}, 'facts': facts}
@@ -203,40 +188,6 @@ def a31_forks(story):
 
 # Memory
 
-# No suppressions: a finding without one of our functions in it is counted and is no failure.
-_ASAN = 'detect_leaks=1:abort_on_error=0:halt_on_error=0:exitcode=99:handle_segv=0:log_path={folder}/{name}.asan'
-_VALGRIND = ('valgrind', '--quiet', '--leak-check=full', '--show-leak-kinds=definite', '--errors-for-leak-kinds=definite',
-             '--track-fds=no', '--num-callers=30', '--keep-debuginfo=yes')
-
-
-def _asan_through(folder, name):
-    libraries = [os.path.realpath(command('gcc', f'-print-file-name={library}').strip())
-                 for library in ('libasan.so', 'libubsan.so')]
-    return ['env', f'LD_PRELOAD={":".join(libraries)}', f'ASAN_OPTIONS={_ASAN.format(folder=folder, name=name)}',
-            f'UBSAN_OPTIONS=print_stacktrace=1:log_path={folder}/{name}.ubsan']
-
-
-def _valgrind_through(folder, name):
-    return [*_VALGRIND, f'--log-file={folder}/{name}.valgrind.%p']
-
-
-def _reports(folder, name):
-    """Each tool's findings in which one of our own functions stands; and how many there were besides."""
-    ours, others = [], 0
-    for file_name in sorted(os.listdir(folder)):
-        if not re.match(rf'{name}\.(asan|ubsan|valgrind)', file_name):
-            continue
-        with open(f'{folder}/{file_name}', encoding='utf-8', errors='replace') as file:
-            for block in re.split(r'\n(?:==\d+== ?)?\n', file.read()):
-                if not re.search(r'#\d+ 0x|runtime error|0x[0-9A-F]{4,}: ', block):
-                    continue
-                if re.search(r'jump_|openvpn-plugin-jumping|/adapters/|/core/', block):
-                    ours.append(block.strip()[:2000])
-                else:
-                    others += 1
-    return ours, others
-
-
 def _memory(story, stage, through, slow):
     """Both ends under a tool: connect, rebind, SIGUSR1, SIGHUP, SIGTERM."""
     pair = Pair(story.run, 'p', stage)
@@ -260,7 +211,7 @@ def _memory(story, stage, through, slow):
             facts['tasks'] += [tasks(end_of(pair, side)) for side in ENDS]
     for end in ENDS:
         facts['statuses'][end] = end_of(pair, end).process.stop(20 * slow)
-        facts['reports'][end], facts['others'][end] = _reports(pair.folder, end)
+        facts['reports'][end], facts['others'][end] = reports(pair.folder, end)
     return {'figures': {f'{end}_of_the_host': facts['others'][end] for end in ENDS}, 'facts': facts}
 
 
@@ -276,13 +227,9 @@ def _expect_memory(result):
 
 @scenario('a31-memory', 'connect, rebind, SIGUSR1, SIGHUP, SIGTERM with ASan, LSan and UBSan in the plugin', _expect_memory)
 def a31_memory(story):
-    tree = f'{REPOSITORY}/build/stage-sanitizers'
-    command(f'{REPOSITORY}/tools/build', '--sanitizers', '--destdir', tree)
-    for link in (story.stage.plugin, os.path.dirname(story.stage.policy())):
-        os.unlink(link)  # the short paths lead to this build now
-    return _memory(story, Stage(story.run, tree, story.options.policy), _asan_through, 2)
+    return _memory(story, sanitized(story), asan_through, 2)
 
 
 @scenario('a31-valgrind', 'the same under valgrind; by hand, not in the check', _expect_memory, variants=())
 def a31_valgrind(story):
-    return _memory(story, story.stage, _valgrind_through, 4)
+    return _memory(story, story.stage, valgrind_through, 4)
