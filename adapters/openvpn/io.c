@@ -69,7 +69,7 @@ static enum fate server_inbound(struct jump_ovpn *o, const uint8_t *bytes, size_
 
     switch (verdict) {
     case JUMP_MAP_CONTROL:
-        if (jump_sieve_came(&o->sieve, bytes, n, o->instance.now))
+        if (jump_sieve_came(&o->sieve, bytes, n, from, o->instance.now))
             jump_ovpn_sieve(o);
         if (bytes[0] == JUMP_MAP_ENVELOPE_BYTE)
             jump_ovpn_datagram(o, bytes + 1, n - 1, from);

@@ -57,6 +57,13 @@ static struct jump_ovpn_client *client_of(const struct jump_ovpn *ovpn, jump_hos
     return client != NULL && client->host == host ? client : NULL;
 }
 
+static bool is_bound_at(const struct jump_ovpn *ovpn, jump_host host, const struct jump_path *path)
+{
+    const struct jump_map_peer *peer = jump_map_find(ovpn->map, host);
+
+    return peer != NULL && peer->bound && memcmp(&peer->binding, path, sizeof *path) == 0;
+}
+
 /* With `multihome` what goes where a session's own packets came from leaves from the address they came to. */
 static uint32_t number_at(const struct jump_ovpn *ovpn, jump_host host, const struct jump_path *to)
 {
@@ -64,7 +71,7 @@ static uint32_t number_at(const struct jump_ovpn *ovpn, jump_host host, const st
     uint32_t number = number_of(host);
 
     if (ovpn->peer_pktinfo == NULL || peer == NULL || ovpn->peer_pktinfo[number].len == 0
-        || !peer->bound || memcmp(&peer->binding, to, sizeof *to) != 0)
+        || !is_bound_at(ovpn, host, to))
         return JUMP_MAP_NO_PEER;
     return number;
 }
@@ -80,9 +87,13 @@ static void send_control(struct jump_ovpn *ovpn, const struct jump_action *actio
         (void)jump_uplinks_send(ovpn, &to, bytes, action->bytes_len + 1);
         return;
     }
-    if (action->host != 0) /* else it is for somebody who has no session */
-        jump_sieve_know(&ovpn->sieve, &action->session_id);
     to.transport = 0;
+    if (action->host != 0) { /* else it is for somebody who has no session, or has not shown its keys */
+        jump_sieve_know(&ovpn->sieve, &action->session_id);
+        if (jump_sieve_answers(&ovpn->sieve, action->bytes[0] & 15, &to, is_bound_at(ovpn, action->host, &to),
+                               ovpn->instance.now))
+            jump_ovpn_sieve(ovpn);
+    }
     (void)jump_ovpn_link_send(ovpn, &to, number_at(ovpn, action->host, &to), bytes, action->bytes_len + 1);
 }
 
@@ -371,14 +382,14 @@ void jump_ovpn_sieve(struct jump_ovpn *ovpn)
     case JUMP_SIEVE_AS_IT_WAS:
         break;
     case JUMP_SIEVE_SET:
-        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "a flood: some %u messages a second that name no session; the system drops most of them now",
-                      ovpn->sieve.estimate);
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "a flood: some %u messages a second that name no session, or claim to move one; the system drops most of them now",
+                      jump_sieve_estimate(&ovpn->sieve));
         break;
     case JUMP_SIEVE_TAKEN_OFF:
         jump_ovpn_log(ovpn, JUMP_LOG_INFO, "the flood is over");
         break;
     case JUMP_SIEVE_REFUSED:
-        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "a flood of messages that name no session, and the system takes no filter against it: %s",
+        jump_ovpn_log(ovpn, JUMP_LOG_WARNING, "a flood of forged messages, and the system takes no filter against it: %s",
                       strerror(errno));
         break;
     }
@@ -520,7 +531,7 @@ static void counters(void *context, jump_control_count *count, void *answer)
     count(answer, "map", "aliases", map->aliases);
     count(answer, "map", "alias_refused", map->alias_refused);
     count(answer, "flood", "begun", ovpn->sieve.floods);
-    count(answer, "flood", "each_second", ovpn->sieve.estimate);
+    count(answer, "flood", "each_second", jump_sieve_estimate(&ovpn->sieve));
     count(answer, "hold", "held", hold->held);
     count(answer, "hold", "sent", hold->sent);
     count(answer, "hold", "dropped", hold->dropped);

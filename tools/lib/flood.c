@@ -141,17 +141,19 @@ int main(int argc, char **argv)
 	struct sockaddr_ll address = { .sll_family = AF_PACKET };
 	unsigned char mac[6], session[SESSION_BYTES];
 	struct in_addr to, first;
+	const char *types = argc > 12 ? argv[12] : "368";
 	uint64_t count, sent = 0, refused = 0;
 	int64_t began;
 	bool named;
 	double rate;
 	int fd;
 
-	if (argc < 9 || argc > 12) {
-		fprintf(stderr, "usage: flood INTERFACE MAC ADDRESS PORT FIRST_SOURCE SOURCES COUNT RATE [SESSION_ID [ENVELOPE [ID_AT]]]\n"
-				"RATE: frames a second; 0: as many as go. Types PROBE, REQUEST and PROOF in turn.\n"
+	if (argc < 9 || argc > 13) {
+		fprintf(stderr, "usage: flood INTERFACE MAC ADDRESS PORT FIRST_SOURCE SOURCES COUNT RATE [SESSION_ID [ENVELOPE [ID_AT [TYPES]]]]\n"
+				"RATE: frames a second; 0: as many as go.\n"
 				"SESSION_ID: '-' for random ones. ENVELOPE: what stands before each message, in hex (f8).\n"
-				"ID_AT: where in the envelope the session id stands as well.\n");
+				"ID_AT: where in the envelope the session id stands as well; 0: nowhere.\n"
+				"TYPES: by lot, a digit each (368: PROBE, REQUEST and PROOF).\n");
 		return 2;
 	}
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -181,6 +183,10 @@ int main(int argc, char **argv)
 		errno = EINVAL;
 		die(argv[11]);
 	}
+	if (strspn(types, "0123456789") != strlen(types) || !*types) {
+		errno = EINVAL;
+		die("types");
+	}
 	state ^= (uint64_t)now_ns();
 	for (int i = 0; i < BATCH; i++) {
 		parts[i] = (struct iovec){ frames[i], ENVELOPE_AT + envelope_bytes + MESSAGE_BYTES };
@@ -191,7 +197,7 @@ int main(int argc, char **argv)
 		int n;
 
 		for (int i = 0; i < BATCH; i++)
-			put_frame(frames[i], mac, to, (unsigned)atoi(argv[4]), "368", ntohl(first.s_addr),
+			put_frame(frames[i], mac, to, (unsigned)atoi(argv[4]), types, ntohl(first.s_addr),
 				  (uint32_t)strtoul(argv[6], NULL, 10), named ? session : NULL);
 		n = sendmmsg(fd, messages, BATCH, 0);
 		if (n < 0 && errno != ENOBUFS && errno != EAGAIN)

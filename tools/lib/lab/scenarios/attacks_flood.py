@@ -23,22 +23,34 @@ _RATE = 20000  # frames a second beside iperf3: more than all of the server's ow
 _SECONDS = 2
 _CLOSED = PORT + 1
 _SETTLE, _SLOT = 0.1, 0.3
-# The port and the rate (0: as many as go) of each flood.
-_FLOODS = {'quiet': (None, 0), 'closed': (_CLOSED, _RATE), 'refused': (PORT, _RATE), 'flooded': (PORT, _RATE),
-           'line_closed': (_CLOSED, 0), 'line': (PORT, 0)}
+_RANDOM, _REATTACH, _PROBES = (False, '368'), (True, '68'), (True, '3')  # under a living session's id? which types?
+# The port and the rate (0: as many as go) of each flood, and what it sends.
+_FLOODS = {'quiet': (None, 0, _RANDOM), 'closed': (_CLOSED, _RATE, _RANDOM), 'refused': (PORT, _RATE, _RANDOM),
+           'flooded': (PORT, _RATE, _RANDOM), 'line_closed': (_CLOSED, 0, _RANDOM), 'line': (PORT, 0, _RANDOM),
+           'living': (PORT, _RATE, _REATTACH), 'line_living': (PORT, 0, _REATTACH),
+           'probes': (PORT, _RATE, _PROBES), 'line_probes': (PORT, 0, _PROBES)}
 
 # What a stream keeps, and what it is compared with. The flood at a closed port is the fair measure; it and the one that
 # the kernel refuses show what sending and receiving alone take from the processors that all share.
 _COMPARED = (('kept', 'flooded', 'closed'), ('kept_at_line_rate', 'line', 'line_closed'),
+             ('living', 'living', 'closed'), ('living_at_line_rate', 'line_living', 'line_closed'),
+             ('probes', 'probes', 'closed'), ('probes_at_line_rate', 'line_probes', 'line_closed'),
              ('floor_closed', 'closed', 'quiet'), ('floor_refused', 'refused', 'quiet'),
              ('floor_line', 'line_closed', 'quiet'))
 
 
 class _Flood:
-    def __init__(self, story, pair, port, count, rate, session=None):
+    def __init__(self, story, pair, port, count, rate, session=None, types='368'):
         words = [lab_program('flood'), 'wan', SERVER_MAC, SERVER, str(port), _SOURCES[0], str(_SOURCES[1]), str(count),
-                 str(rate), *([session] if session else [])]
+                 str(rate), session or '-', 'f8', '0', types]
         self._process = story.run.start(words, f'{pair.label}-flood.log', pair.network.router)
+
+    @classmethod
+    def of(cls, story, pair, what):
+        """The flood of this name, without an end; None: there is none."""
+        port, rate, (named, types) = _FLOODS[what]
+        session = pair.attached(timeout=30)[0]['session_id'] if named and pair.server.end else None
+        return cls(story, pair, port, 10 ** 9, rate, session, types) if port else None
 
     def end(self, wait=60):
         """How many frames went out."""
@@ -98,7 +110,7 @@ def _cost(story, pairs, figures):
 
 def _million(story, pair, claims, figures):
     """A04: a million messages under random ids, and some under a living session's id."""
-    before = pair.shared_session()
+    before, sessions = pair.shared_session(), len(pair.server.end.sessions())
     for name, session, count in (('random ids', None, _MILLION),
                                  ('a living session\'s id', before[0]['session_id'], _MILLION // 5)):
         memory, counts, began = _resident(pair), _udp(pair), time.monotonic()
@@ -116,7 +128,7 @@ def _million(story, pair, claims, figures):
             f'A04: {name}: {count} were sent': sent >= count * 0.99,
             f'A04: {name}: they reached its socket': came + filtered > count // 50,
             f'A04: {name}: the server\'s memory has not grown (1 MByte at most)': grown <= 1024,
-            f'A04: {name}: there is no session more': len(pair.server.end.sessions()) == 1,
+            f'A04: {name}: there is no session more': len(pair.server.end.sessions()) == sessions,
             f'A04: {name}: the session is the same': after[0]['session_id'] == before[0]['session_id'],
             f'A04: {name}: its binding is the same': after[1]['binding'] == before[1]['binding']}
 
@@ -147,11 +159,12 @@ def _received(pair):
 class _Stream:
     """A stream into the server that goes on all the time, and floods that are let go and held back beside it."""
 
-    def __init__(self, story, pair, sink):
+    def __init__(self, story, pair, sink, compared):
         self._pair, self._sink = pair, sink
         self._iperf3 = story.run.start(['iperf3', '-t', '900', '-P', '4', '-c', TUNNEL_SERVER],
                                        f'{pair.label}-stream.log', pair.clients[0].namespace)
-        self._floods = {what: _Flood(story, pair, port, 10 ** 9, rate) for what, (port, rate) in _FLOODS.items() if port}
+        self._floods = {what: _Flood.of(story, pair, what)
+                        for what in sorted({what for entry in compared for what in entry[1:]} - {'quiet'})}
         for flood in self._floods.values():
             flood.hold()
         self._pin()
@@ -208,10 +221,14 @@ def _beside_iperf3(story, pairs, sinks, claims, figures):
     """A16: what a stream keeps beside a flood; the floor is what it keeps where the flood costs the kernel alone."""
     rounds = max(2, round(story.options.length / 5))
     for name, pair in pairs.items():
-        stream = _Stream(story, pair, sinks[pair.label])
-        for label, over, under in _COMPARED:
-            if story.options.only and label not in story.options.only.split(','):
-                continue
+        # Bare OpenVPN drops every forged message alike.
+        compared = [entry for entry in _COMPARED
+                    if (not story.options.only or entry[0] in story.options.only.split(','))
+                    and (pair.server.end or entry[0].split('_')[0] not in ('living', 'probes'))]
+        if not compared:
+            continue
+        stream = _Stream(story, pair, sinks[pair.label], compared)
+        for label, over, under in compared:
             ratio, error, *speeds = stream.compare(over, under, rounds)
             say(f'  {name}: {over} {speeds[0]:.0f}, {under} {speeds[1]:.0f} Mbit/s: {ratio:.3f} +- {error:.3f}')
             figures |= {f'a16_{name}_{label}': round(ratio, 3), f'a16_{name}_{label}_error': round(error, 3),
@@ -220,21 +237,38 @@ def _beside_iperf3(story, pairs, sinks, claims, figures):
         stream.end()
 
 
+def _back(pair, client, move):
+    """How long after this move the client is back, in ms, and whether in the same session; 120 000: it is not."""
+    before = pair.attached(client, timeout=30)
+    began = move()
+    after = poll_until(lambda: (v := pair.is_attached(client)) and v[1]['generation'] > before[1]['generation']
+                       and v[0]['generation'] == v[1]['generation'] and v, 120, step=0.02)
+    return round((now_ns() - began) / 1e6), bool(after) and after[0]['session_id'] == before[0]['session_id']
+
+
 def _rebinding(story, pair, claims, figures):
-    """A16: the client gets another mapping in the middle of a flood."""
-    for what in ('quiet', 'flooded', 'line'):
-        port, rate = _FLOODS[what]
-        flood = _Flood(story, pair, port, 10 ** 9, rate) if port else None
+    """
+    A16: a client gets another mapping in the middle of a flood: the one whose session is flooded, and another one. And
+    it goes to a place from where it has not been heard before, which nothing but its REQUEST can tell. A client that
+    says nothing would notice some seconds later.
+    """
+    pings = [story.run.start(['ping', '-i', '0.2', TUNNEL_SERVER], f'{pair.label}-ping{client.name}.log', client.namespace)
+             for client in pair.clients]
+    for what in ('quiet', 'flooded', 'line', 'living', 'line_living'):
+        flood = _Flood.of(story, pair, what)
         time.sleep(1.5)
-        before = pair.attached(timeout=30)
-        began = pair.network.rebind(pair.network.clients[0])
-        after = poll_until(lambda: (v := pair.is_attached()) and v[1]['generation'] > before[1]['generation']
-                           and v[0]['generation'] == v[1]['generation'] and v, 60, step=0.02)
-        figures[f'a16_back_{what}_ms'] = round((now_ns() - began) / 1e6)
+        names = ('flooded', 'other') if what in ('quiet', 'living', 'line_living') else ('flooded',)
+        for name, client, place in zip(names, pair.clients, pair.network.clients):
+            moves = {'rebound': lambda place=place: pair.network.rebind(place)}
+            if what in ('quiet', 'living') and name == 'flooded':
+                moves = {'moved': lambda place=place: pair.network.change_address(place)} | moves
+            for move, how in moves.items():
+                figures[f'a16_{what}_{name}_{move}_back_ms'], same = _back(pair, client, how)
+                claims[f'A16: {what}: the client of the {name} session, {move}, comes back in it'] = same
         if flood:
             flood.stop()
-        claims[f'A16: {what}: the client comes back'] = bool(after)
-        claims[f'A16: {what}: in the same session'] = bool(after) and after[0]['session_id'] == before[0]['session_id']
+    for ping in pings:
+        ping.stop()
 
 
 def _sieve(pair, claims):
@@ -244,10 +278,10 @@ def _sieve(pair, claims):
 
 
 @scenario('a16-flood', 'A04 A16: a million forged messages, and a flood of them beside iperf3 and bare OpenVPN',
-          expect_claims, alone=True, variants=(('--length', '10', '--only', 'kept,kept_at_line_rate'),))
+          expect_claims, alone=True, variants=(('--length', '10', '--only', 'kept,kept_at_line_rate,living,living_at_line_rate'),))
 def a16_flood(story):
     claims, figures, sinks = {}, {}, {}
-    pairs = {'plugin': story.pair('p', delay_ms=None, server_lines=['verb 1']),
+    pairs = {'plugin': story.pair('p', delay_ms=None, on_clients=(True, True), server_lines=['verb 1']),
              'bare': story.pair('b', bare=True, delay_ms=None, server_lines=['verb 1'])}
     for pair in pairs.values():
         _prepare(pair)
