@@ -418,6 +418,7 @@ static int on_terminate(struct jump_engine *e, struct jump_session *s, const str
 {
     struct jump_body body = { .reason = m->body.reason, .state_version = m->body.state_version };
     jump_engine_send(e, s, JUMP_MSG_TERMINATE_ACK, &body, jump_wire_length(JUMP_MSG_TERMINATE_ACK), &m->from, m->key);
+    e->peer_reason = m->body.reason;
     jump_engine_end(e, s, JUMP_EV_TERMINATE, JUMP_REASON_PEER_TERMINATED);
     return 0;
 }

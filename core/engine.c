@@ -460,6 +460,8 @@ void jump_engine_end(struct jump_engine *e, struct jump_session *s, enum jump_fs
     struct jump_action *action = jump_engine_push(e, JUMP_DO_END, s);
     if (action) {
         action->reason = reason;
+        if (reason == JUMP_REASON_PEER_TERMINATED && e->peer_reason < JUMP_REASON_COUNT)
+            action->peer_reason = (enum jump_reason)e->peer_reason;
         action->end_host = !s->unwatched;
         action->path = s->birth_path;
     }

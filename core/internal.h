@@ -55,6 +55,7 @@ struct jump_engine {
     struct jump_config config;
     size_t bytes;           /* of the whole block: what is wiped */
     jump_time now;
+    uint8_t peer_reason;    /* of the TERMINATE in hand: for the action that follows from it */
     jump_time listened_at;  /* silence before it may be the host's own: what came meanwhile is still to be read */
     uint64_t counter_floor; /* the highest send counter of a session that is gone */
     struct jump_table table;

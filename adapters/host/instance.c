@@ -72,6 +72,8 @@ static bool open_engine(struct jump_instance *instance, struct jump_problem *pro
     config.role = settings->role;
     config.host_kind = settings->host_kind;
     config.policy = instance->policy;
+    if (settings->several_servers)
+        config.policy.max_candidates = JUMP_MAX_CANDIDATES;
     config.max_sessions = settings->max_sessions;
     config.unique_path = settings->unique_path;
     config.boot = boot;

@@ -40,6 +40,7 @@ struct jump_instance_settings {
     const char *audit;     /* a file */
     uint32_t max_sessions; /* 1 .. 1 000 000 */
     bool unique_path;      /* jumping/engine.h */
+    bool several_servers;  /* a client's candidates serve sessions with several: as many as there can be, not one session's */
 };
 
 /**

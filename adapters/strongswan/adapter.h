@@ -75,7 +75,7 @@ struct jump_swan_peer {
     enum jump_role role;
     enum jump_swan_phase phase;
     bool job_queued; /* a job of rebind.c will look at it */
-    enum jump_reason reason; /* of its end */
+    enum jump_reason reason, peer_reason; /* of its end; the peer's own, where it was the peer that ended it */
     jump_time made_at;
     struct jump_path local, remote; /* where the core wants it; at birth, where the handshake was */
     uint32_t binding;               /* how often it was bound */
@@ -154,7 +154,7 @@ struct jump_swan {
     struct jump_netlink *netlink; /* client: the system's news at once; charon's own comes 100 ms later, when it has settled */
     unsigned networks_looks; /* so many more looks at the local networks are to come */
     bool networks_news;      /* nobody has looked since the last news */
-    jump_time networks_at; /* when they were last */
+    jump_time networks_at, networks_next_at; /* when they were last, and are next at the earliest */
 };
 
 /** The process's only one: interposed functions carry no argument of ours. NULL: not open. */
@@ -177,8 +177,13 @@ bool jump_swan_post(struct jump_swan *swan, const struct jump_swan_post *post);
 /* peers.c: every function takes the lock itself */
 /** Make one for an established IKE_SA. @return its host name; 0: no memory */
 jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_role role);
-/** The new object of a rekeying belongs to the session of the old one. @return its host name; 0: not ours, or no room */
-jump_host jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa, enum jump_role *role);
+/**
+ * The new object of a rekeying belongs to the session of the old one, and is made to follow what the core has said of it,
+ * its end included.
+ *
+ * @return false: no room for it
+ */
+bool jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa);
 /** An object is gone. @return true: it was the session's newest one (then *host and *role are set) */
 bool jump_swan_peer_object_gone(struct jump_swan *swan, ike_sa_t *sa);
 /** True if `sa` is its session's newest object; then *host and *role are set. */
@@ -187,8 +192,8 @@ bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, en
 void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote,
                          const struct jump_path *observed);
 void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host);
-void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason);
-/** The session of any of its objects. @return 0: none */
+void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason, enum jump_reason peer_reason);
+/** The session of any of its objects, also while it ends. @return 0: none */
 jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa);
 /** A copy, without its objects' ids. @return false: unknown */
 bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy);

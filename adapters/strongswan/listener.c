@@ -115,7 +115,7 @@ static void close_session(ike_sa_t *sa)
     struct jump_swan_post post = {.kind = JUMP_SWAN_POST_CLOSE};
 
     if (jump_swan_peer_of(jump_swan, sa, &post.host, &post.role) && !jump_swan_post(jump_swan, &post))
-        jump_swan_peer_end(jump_swan, post.host, FALSE, JUMP_REASON_HOST_TERMINATED); /* the core's bounds end its half */
+        jump_swan_peer_end(jump_swan, post.host, FALSE, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE); /* the core's bounds end its half */
 }
 
 METHOD(listener_t, ike_updown, bool, listener_t *this, ike_sa_t *sa, bool up)
@@ -133,12 +133,16 @@ METHOD(listener_t, ike_rekey, bool, listener_t *this, ike_sa_t *old, ike_sa_t *n
 {
     struct jump_swan_post post = {.kind = JUMP_SWAN_POST_EPOCH};
 
-    if (!jump_swan_peer_of(jump_swan, old, &post.host, &post.role))
+    bool alive = jump_swan_peer_of(jump_swan, old, &post.host, &post.role);
+
+    if (jump_swan_peer_host(jump_swan, old) == 0)
         return TRUE;
     if (!jump_swan_methods_install(new))
         refuse(new, "another plugin has changed the IKE_SA's methods");
-    else if (jump_swan_peer_rekeyed(jump_swan, old, new, &post.role) == 0)
+    else if (!jump_swan_peer_rekeyed(jump_swan, old, new))
         refuse(new, "too many IKE_SAs of one session");
+    else if (!alive)
+        return TRUE; /* it ends with the old one */
     else if (!derive(new, post.secret) || !jump_swan_post(jump_swan, &post))
         refuse(new, "no key for the rekeyed IKE_SA");
     else
@@ -196,8 +200,11 @@ METHOD(kernel_listener_t, roam, bool, kernel_listener_t *this, bool address)
     posted = jump_swan->networks_posted || !jump_swan->client.open;
     jump_swan->networks_posted = true;
     jump_swan->lock->unlock(jump_swan->lock);
-    if (!posted)
-        (void)jump_swan_post(jump_swan, &post);
+    if (!posted && !jump_swan_post(jump_swan, &post)) {
+        jump_swan->lock->lock(jump_swan->lock);
+        jump_swan->networks_posted = false;
+        jump_swan->lock->unlock(jump_swan->lock);
+    }
     return TRUE;
 }
 

@@ -24,6 +24,7 @@
  * own: what it has not read yet shows in the second or third look. */
 #define NETWORKS_EVERY JUMP_MS(20)
 #define NETWORKS_LOOKS 3
+#define NETWORKS_SHARE 20 /* and no more of this thread's time than one in so many */
 #define CLIENT_WITHIN JUMP_MS(170000) /* charon gives a handshake up after 165 s, as it is shipped */
 
 struct jump_swan *jump_swan;
@@ -135,6 +136,7 @@ static void look_at_networks(struct jump_swan *swan)
         if (source != NULL) {
             jump_ss_path_from_host(&local, source);
             local.port = peer.local.port;
+            local.scope = IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)local.ip) ? peer.local.scope : 0;
             way = way_of(swan, &local);
             if (way != NULL)
                 way->seen = true;
@@ -153,6 +155,8 @@ static void look_at_networks(struct jump_swan *swan)
     }
     if (changed || lost_len > 0)
         tell_ways(swan, lost);
+    /* With thousands of routes each question costs charon a walk through them, and the sessions wait for this thread. */
+    swan->networks_next_at = swan->networks_at + NETWORKS_EVERY + NETWORKS_SHARE * (jump_clock_now() - swan->networks_at);
 }
 
 static void networks_changed(struct jump_swan *swan)
@@ -250,7 +254,7 @@ static void end(void *context, const struct jump_action *action)
         DBG1(DBG_CFG, "jumping: the session of '%s' ended (%s): closing its IKE_SA (session %02x%02x%02x%02x)", peer.name,
              jump_reason_name(action->reason), action->session_id.bytes[0], action->session_id.bytes[1],
              action->session_id.bytes[2], action->session_id.bytes[3]);
-    jump_swan_peer_end(swan, action->host, action->end_host, action->reason);
+    jump_swan_peer_end(swan, action->host, action->end_host, action->reason, action->peer_reason);
 }
 
 static void warn(void *context, const char *text)
@@ -302,14 +306,20 @@ static void take_open(struct jump_swan *swan, const struct jump_swan_post *post)
     int result;
 
     if (post->role == JUMP_CLIENT) {
-        if (way_of(swan, &post->local) == NULL && way_add(swan, &post->local))
+        if (way_of(swan, &post->local) == NULL) {
+            if (!way_add(swan, &post->local)) {
+                DBG1(DBG_CFG, "jumping: no session: this charon initiates from more than %d local addresses", JUMP_MAX_CANDIDATES);
+                jump_swan_peer_end(swan, post->host, true, JUMP_REASON_NO_CANDIDATE_TRANSPORTS, JUMP_REASON_NONE);
+                return;
+            }
             tell_ways(swan, NULL);
-        in.path = way_of(swan, &post->local) != NULL ? way_of(swan, &post->local)->local : post->local;
+        }
+        in.path = way_of(swan, &post->local)->local;
     }
     result = jump_instance_feed(&role_of(swan, post->role)->instance, &in);
     if (result != 0) {
         DBG1(DBG_CFG, "jumping: no session: %s", jump_error_text(result));
-        jump_swan_peer_end(swan, post->host, true, JUMP_REASON_SESSION_TABLE_FULL);
+        jump_swan_peer_end(swan, post->host, true, JUMP_REASON_SESSION_TABLE_FULL, JUMP_REASON_NONE);
         return;
     }
     if (post->role == JUMP_CLIENT) { /* its notify came with the handshake */
@@ -328,7 +338,7 @@ static void wait_for_client(struct jump_swan *swan, const struct jump_swan_post 
     struct jump_swan_post *copy = malloc(sizeof *copy);
 
     if (copy == NULL) {
-        jump_swan_peer_end(swan, post->host, true, JUMP_REASON_HANDSHAKE_FAIL);
+        jump_swan_peer_end(swan, post->host, true, JUMP_REASON_HANDSHAKE_FAIL, JUMP_REASON_NONE);
         return;
     }
     *copy = *post;
@@ -367,7 +377,7 @@ static void settle_unopened(struct jump_swan *swan, const struct jump_path *from
         if (here)
             take_open(swan, post);
         else
-            jump_swan_peer_end(swan, post->host, post->host != closed, JUMP_REASON_HANDSHAKE_FAIL);
+            jump_swan_peer_end(swan, post->host, post->host != closed, JUMP_REASON_HANDSHAKE_FAIL, JUMP_REASON_NONE);
         forget_post(post);
     }
     enumerator->destroy(enumerator);
@@ -405,7 +415,7 @@ static void take_post(struct jump_swan *swan, const struct jump_swan_post *post)
         break;
     }
     if (jump_instance_feed(instance, &in) == JUMP_ERR_UNKNOWN && post->kind == JUMP_SWAN_POST_CLOSE)
-        jump_swan_peer_end(swan, post->host, false, JUMP_REASON_HOST_TERMINATED);
+        jump_swan_peer_end(swan, post->host, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
 }
 
 static void take_posts(struct jump_swan *swan)
@@ -485,7 +495,7 @@ static int wait_for(const struct jump_swan *swan)
         at = earlier(at, jump_instance_deadline(&swan->client.instance));
     at = earlier(at, swan->unopened_until);
     if (swan->networks_looks > 0)
-        at = earlier(at, swan->networks_at + NETWORKS_EVERY);
+        at = earlier(at, swan->networks_next_at);
     if (at == JUMP_NEVER)
         return -1;
     if (at <= now)
@@ -528,7 +538,7 @@ static void *session_thread(void *argument)
         swan->datagram.bytes_len = 0;
         if (swan->netlink != NULL && fds[2].revents != 0)
             drain_netlink(swan);
-        if (swan->networks_looks > 0 && swan->networks_at + NETWORKS_EVERY <= jump_clock_now())
+        if (swan->networks_looks > 0 && swan->networks_next_at <= jump_clock_now())
             look_at_networks(swan);
         jump_swan_hold_flush(swan->hold, jump_clock_now(), jump_swan_esp_send);
         if (swan->unopened_until <= jump_clock_now())

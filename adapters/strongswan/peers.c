@@ -45,6 +45,21 @@ static void release(struct jump_swan *swan, struct jump_swan_peer *peer)
     free(peer);
 }
 
+/* One job for all that was said since the last one looked. */
+static job_t *job_for(struct jump_swan_peer *peer)
+{
+    if (peer->job_queued || peer->objects_len == 0)
+        return NULL;
+    peer->job_queued = true;
+    return jump_swan_rebind_job(peer->host);
+}
+
+static void queue(job_t *job)
+{
+    if (job != NULL)
+        lib->processor->queue_job(lib->processor, job);
+}
+
 jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_role role)
 {
     struct jump_swan_peer *peer = calloc(1, sizeof *peer);
@@ -71,43 +86,25 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     return host;
 }
 
-/* One job for all that was said since the last one looked. */
-static job_t *job_for(struct jump_swan_peer *peer)
-{
-    if (peer->job_queued || peer->objects_len == 0)
-        return NULL;
-    peer->job_queued = true;
-    return jump_swan_rebind_job(peer->host);
-}
-
-static void queue(job_t *job)
-{
-    if (job != NULL)
-        lib->processor->queue_job(lib->processor, job);
-}
-
-jump_host jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa, enum jump_role *role)
+bool jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa)
 {
     struct jump_swan_peer *peer;
     ike_sa_id_t *id = sa->get_id(sa);
     job_t *job = NULL;
-    jump_host host = 0;
 
     id = id->clone(id);
     swan->lock->lock(swan->lock);
     peer = swan->by_sa->get(swan->by_sa, old);
-    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED && add_object(swan, peer, sa, id)) {
-        host = peer->host;
-        *role = peer->role;
+    if (peer != NULL && add_object(swan, peer, sa, id)) {
         id = NULL;
-        /* It is where the old one was, and a job that is already at a move knows of the old one alone. */
-        if (peer->phase == JUMP_SWAN_BOUND)
+        /* It was made as the old one stood. What the core has said since then may have been carried out on the old one. */
+        if (peer->phase == JUMP_SWAN_BOUND || peer->phase == JUMP_SWAN_DOOMED)
             job = job_for(peer);
     }
     swan->lock->unlock(swan->lock);
-    DESTROY_IF(id);
     queue(job);
-    return host;
+    DESTROY_IF(id);
+    return id == NULL;
 }
 
 bool jump_swan_peer_object_gone(struct jump_swan *swan, ike_sa_t *sa)
@@ -156,7 +153,7 @@ jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa)
 
     swan->lock->lock(swan->lock);
     peer = swan->by_sa->get(swan->by_sa, sa);
-    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED)
+    if (peer != NULL && peer->phase != JUMP_SWAN_ENDED)
         host = peer->host;
     swan->lock->unlock(swan->lock);
     return host;
@@ -216,7 +213,8 @@ void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host)
     jump_swan_hold_stop(swan->hold, host, binding);
 }
 
-void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason)
+void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason,
+                        enum jump_reason peer_reason)
 {
     struct jump_swan_peer *peer;
     job_t *job = NULL;
@@ -226,8 +224,8 @@ void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, en
     if (peer != NULL) {
         peer->phase = destroy ? JUMP_SWAN_DOOMED : JUMP_SWAN_ENDED;
         peer->reason = reason;
-        if (destroy)
-            job = job_for(peer);
+        peer->peer_reason = peer_reason;
+        job = job_for(peer); /* to destroy them; else for what an old object was to do once there is a path */
         if (is_over(peer))
             release(swan, peer);
     }

@@ -21,7 +21,7 @@
 struct task {
     enum jump_swan_phase phase;
     enum jump_role role;
-    enum jump_reason reason;
+    enum jump_reason reason, peer_reason;
     jump_time made_at;
     bool newest;
     struct jump_path local, remote;
@@ -60,7 +60,8 @@ static bool take(struct task *task, ike_sa_t *sa)
         if (object->sa != sa)
             continue;
         found = true;
-        *task = (struct task){.phase = peer->phase, .role = peer->role, .reason = peer->reason, .made_at = peer->made_at, .newest = i == 0,
+        *task = (struct task){.phase = peer->phase, .role = peer->role, .reason = peer->reason, .peer_reason = peer->peer_reason,
+                              .made_at = peer->made_at, .newest = i == 0,
                               .local = peer->local, .remote = peer->remote, .binding = peer->binding, .moved = peer->moved,
                               .translated = peer->translated, .object = *object};
         if (peer->phase == JUMP_SWAN_BOUND) {
@@ -175,8 +176,13 @@ static uint32_t pause_before_again(jump_time made_at)
     return pause;
 }
 
-/* The client begins anew. What the configuration says about a dead peer comes first (it keeps the virtual IP); where it says
- * nothing, the session that was there is what somebody wanted. Not after the server's own word: it may have meant it. */
+static bool is_meant(enum jump_reason reason)
+{
+    return reason == JUMP_REASON_OPERATOR_TERMINATED || reason == JUMP_REASON_HOST_TERMINATED;
+}
+
+/* The client begins anew. What the configuration says about a dead peer comes first (it keeps the virtual IP), on either end;
+ * where it says nothing, the session that was there is what somebody wanted. */
 static void begin_again(ike_sa_t *sa, const struct task *task)
 {
     uint32_t pause;
@@ -186,17 +192,24 @@ static void begin_again(ike_sa_t *sa, const struct task *task)
     child_cfg_t *config;
     job_t *job;
 
-    if (task->role != JUMP_CLIENT || task->reason == JUMP_REASON_OPERATOR_TERMINATED || sa->get_state(sa) == IKE_DELETING)
+    if (is_meant(task->reason) || sa->get_state(sa) == IKE_DELETING)
         return; /* somebody here wants it to end */
-    pause = jump_swan->settings.reestablish ? pause_before_again(task->made_at) : 0;
+    if (task->reason == JUMP_REASON_PEER_TERMINATED && is_meant(task->peer_reason)) {
+        sa->set_state(sa, IKE_DELETING); /* somebody there does: close_action, as if IKE's own word had been faster than ours */
+        (void)sa->reestablish(sa);
+        return;
+    }
+    pause = jump_swan->settings.reestablish && task->role == JUMP_CLIENT ? pause_before_again(task->made_at) : 0;
     if (pause == 0 && sa->reestablish(sa) == SUCCESS)
         return;
-    if (!jump_swan->settings.reestablish || task->reason == JUMP_REASON_PEER_TERMINATED)
+    if (!jump_swan->settings.reestablish || task->role != JUMP_CLIENT)
         return;
     INIT(again, .peer_cfg = sa->get_peer_cfg(sa), .children = linked_list_create());
     (void)again->peer_cfg->get_ref(again->peer_cfg);
     enumerator = sa->create_child_sa_enumerator(sa);
     while (enumerator->enumerate(enumerator, &child)) {
+        if (child->get_state(child) == CHILD_REKEYED || child->get_state(child) == CHILD_DELETED)
+            continue; /* another one is in its place */
         config = child->get_config(child);
         again->children->insert_last(again->children, config->get_ref(config));
     }
@@ -240,7 +253,12 @@ static uint32_t follow(ike_sa_id_t *id)
         manager->checkin_and_destroy(manager, sa);
         return 0;
     default:
-        manager->checkin(manager, sa);
+        if (task.phase == JUMP_SWAN_ENDED && (task.object.wants & JUMP_SWAN_WANT_DELETE)) { /* nobody else ends it now */
+            (void)jump_swan_real.delete(sa, TRUE);
+            manager->checkin_and_destroy(manager, sa);
+        } else {
+            manager->checkin(manager, sa);
+        }
         return 0;
     }
 }

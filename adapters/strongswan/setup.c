@@ -57,6 +57,7 @@ static bool open_role(struct jump_swan *swan, struct jump_problem *problem, enum
         .state_dir = swan->settings.state_dir,
         .audit = audit,
         .max_sessions = swan->settings.max_sessions,
+        .several_servers = true,
     };
     int length = snprintf(name, sizeof name, "%s%s", swan->settings.name, role == JUMP_CLIENT && swan->settings.server ? "-client" : "");
 

@@ -45,6 +45,7 @@ METHOD(plugin_t, get_features, int, private_jumping_plugin_t *this, plugin_featu
         PLUGIN_CALLBACK(start_or_stop, NULL),
             PLUGIN_PROVIDE(CUSTOM, "jumping"),
                 PLUGIN_DEPENDS(CUSTOM, "libcharon-sa-managers"),
+                PLUGIN_DEPENDS(CUSTOM, "libcharon-receiver"),
                 PLUGIN_SDEPEND(CUSTOM, "kernel-ipsec"),
     };
     (void)this;

@@ -73,6 +73,7 @@ static host_t *sa_get_my_host(ike_sa_t *this) { return fake(this)->me; }
 static host_t *sa_get_other_host(ike_sa_t *this) { return fake(this)->other; }
 static identification_t *sa_get_peer(ike_sa_t *this) { return fake(this)->peer; }
 static ike_sa_state_t sa_get_state(ike_sa_t *this) { return fake(this)->state; }
+static void sa_set_state(ike_sa_t *this, ike_sa_state_t state) { fake(this)->state = state; }
 static ike_version_t sa_get_version(ike_sa_t *this) { return fake(this)->version; }
 static keymat_t *sa_get_keymat(ike_sa_t *this) { return &fake(this)->keymat.keymat; }
 static peer_cfg_t *sa_get_peer_cfg(ike_sa_t *this) { return fake(this)->peer_cfg; }
@@ -195,7 +196,7 @@ static ike_sa_t *new_sa(bool initiator)
     memset(sa, 0, sizeof *sa);
     sa->public = (ike_sa_t){
         .get_id = sa_get_id, .get_my_host = sa_get_my_host, .get_other_host = sa_get_other_host,
-        .get_other_id = sa_get_peer, .get_other_eap_id = sa_get_peer, .get_state = sa_get_state, .get_version = sa_get_version,
+        .get_other_id = sa_get_peer, .get_other_eap_id = sa_get_peer, .get_state = sa_get_state, .set_state = sa_set_state, .get_version = sa_get_version,
         .get_statistic = sa_get_statistic,
         .get_keymat = sa_get_keymat, .get_peer_cfg = sa_get_peer_cfg, .has_condition = sa_has_condition,
         .set_condition = sa_set_condition, .supports_extension = sa_supports, .enable_extension = sa_enable,

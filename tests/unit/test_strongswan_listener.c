@@ -356,7 +356,7 @@ static void test_strongswan_listener_a_rekeying_is_an_epoch_and_the_new_object_i
     CU_ASSERT_EQUAL(post.kind, JUMP_SWAN_POST_CLOSE);
     CU_ASSERT_EQUAL(post.host, 1);
     CU_ASSERT_EQUAL(post.role, JUMP_SERVER);
-    jump_swan_peer_end(swan, 1, false, JUMP_REASON_HOST_TERMINATED);
+    jump_swan_peer_end(swan, 1, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
     destroyed(newer);
     CU_ASSERT_TRUE(table_is_empty());
     CU_ASSERT_FALSE(next_post()); /* the core has heard of it */
@@ -378,7 +378,7 @@ static void test_strongswan_listener_an_object_that_goes_without_a_word_closes_i
     CU_ASSERT_EQUAL(post.kind, JUMP_SWAN_POST_CLOSE);
     CU_ASSERT_EQUAL(swan->by_sa->get_count(swan->by_sa), 0);
     CU_ASSERT_FALSE(table_is_empty()); /* until the core has ended it */
-    jump_swan_peer_end(swan, 1, false, JUMP_REASON_HOST_TERMINATED);
+    jump_swan_peer_end(swan, 1, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
     CU_ASSERT_TRUE(table_is_empty());
     listen_end();
 }

@@ -28,10 +28,9 @@ static jump_host add(ike_sa_t *sa, enum jump_role role)
 
 static jump_host rekeyed(ike_sa_t *old, ike_sa_t *sa)
 {
-    enum jump_role role;
-
     CU_ASSERT_TRUE_FATAL(jump_swan_methods_install(sa));
-    return jump_swan_peer_rekeyed(swan, old, sa, &role);
+    CU_ASSERT_TRUE_FATAL(jump_swan_peer_rekeyed(swan, old, sa));
+    return jump_swan_peer_host(swan, sa);
 }
 
 /* No NAT: the server sees the client where it is. */
@@ -86,27 +85,26 @@ static void test_strongswan_sessions_the_newest_object_is_the_first_and_four_is_
 {
     ike_sa_t *sa[6];
     jump_host host;
-    enum jump_role role = JUMP_SERVER;
 
     begin();
     for (unsigned i = 0; i < 6; i++)
         sa[i] = new_sa(true);
     host = add(sa[0], JUMP_CLIENT);
     for (unsigned i = 1; i < JUMP_SWAN_OBJECTS; i++) {
-        CU_ASSERT_EQUAL(jump_swan_peer_rekeyed(swan, sa[i - 1], sa[i], &role), host);
-        CU_ASSERT_EQUAL(role, JUMP_CLIENT);
+        CU_ASSERT_TRUE(jump_swan_peer_rekeyed(swan, sa[i - 1], sa[i]));
+        CU_ASSERT_EQUAL(jump_swan_peer_host(swan, sa[i]), host);
         CU_ASSERT_TRUE(is_newest(sa[i], host));
         CU_ASSERT_FALSE(is_newest(sa[i - 1], host));
     }
-    CU_ASSERT_EQUAL(jump_swan_peer_rekeyed(swan, sa[3], sa[4], &role), 0); /* no room */
-    CU_ASSERT_EQUAL(jump_swan_peer_rekeyed(swan, sa[5], sa[4], &role), 0); /* of no session of ours */
+    CU_ASSERT_FALSE(jump_swan_peer_rekeyed(swan, sa[3], sa[4])); /* no room */
+    CU_ASSERT_FALSE(jump_swan_peer_rekeyed(swan, sa[5], sa[4])); /* of no session of ours */
     CU_ASSERT_TRUE(is_newest(sa[3], host));
     CU_ASSERT_FALSE(is_newest(sa[4], host));
     CU_ASSERT_FALSE(jump_swan_peer_object_gone(swan, sa[1])); /* in between */
     CU_ASSERT_FALSE(jump_swan_peer_object_gone(swan, sa[1]));
     CU_ASSERT_FALSE(jump_swan_peer_object_gone(swan, sa[4]));
     CU_ASSERT_TRUE(is_newest(sa[3], host));
-    CU_ASSERT_EQUAL(jump_swan_peer_rekeyed(swan, sa[3], sa[4], &role), host); /* there is room again */
+    CU_ASSERT_TRUE(jump_swan_peer_rekeyed(swan, sa[3], sa[4])); /* there is room again */
     CU_ASSERT_TRUE(jump_swan_peer_object_gone(swan, sa[4]));
     CU_ASSERT_TRUE(is_newest(sa[3], host));
     CU_ASSERT_TRUE(jump_swan_peer_object_gone(swan, sa[3]));
@@ -114,7 +112,7 @@ static void test_strongswan_sessions_the_newest_object_is_the_first_and_four_is_
     CU_ASSERT_FALSE(jump_swan_peer_object_gone(swan, sa[0]));
     CU_ASSERT_TRUE(jump_swan_peer_object_gone(swan, sa[2]));
     CU_ASSERT_TRUE(known(host)); /* the core still has it */
-    jump_swan_peer_end(swan, host, false, JUMP_REASON_HOST_TERMINATED);
+    jump_swan_peer_end(swan, host, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
     CU_ASSERT_FALSE(known(host));
     CU_ASSERT_TRUE(table_is_empty());
     end();
@@ -126,15 +124,15 @@ static void test_strongswan_sessions_a_peer_lives_until_the_core_and_its_last_ob
     for (unsigned destroy = 0; destroy < 2; destroy++) {
         ike_sa_t *old = new_sa(false), *newer = new_sa(false), *alone = new_sa(false), *late = new_sa(false);
         jump_host first = add(old, JUMP_SERVER), second;
-        enum jump_role role;
 
         CU_ASSERT_EQUAL(rekeyed(old, newer), first);
         second = add(alone, JUMP_SERVER);
         CU_ASSERT_NOT_EQUAL(first, second);
-        jump_swan_peer_end(swan, first, destroy, JUMP_REASON_HOST_TERMINATED);
+        jump_swan_peer_end(swan, first, destroy, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
         CU_ASSERT_TRUE(known(first));
         CU_ASSERT_FALSE(is_newest(newer, first)); /* nothing more is posted for it */
-        CU_ASSERT_EQUAL(jump_swan_peer_rekeyed(swan, newer, late, &role), 0);
+        CU_ASSERT_TRUE(jump_swan_peer_rekeyed(swan, newer, late)); /* it ends with the others */
+        gone(late);
         gone(newer);
         CU_ASSERT_TRUE(known(first));
         gone(old);
@@ -142,9 +140,9 @@ static void test_strongswan_sessions_a_peer_lives_until_the_core_and_its_last_ob
         CU_ASSERT_TRUE(known(second));
         gone(alone);
         CU_ASSERT_TRUE(known(second));
-        jump_swan_peer_end(swan, second, destroy, JUMP_REASON_HOST_TERMINATED);
+        jump_swan_peer_end(swan, second, destroy, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
         CU_ASSERT_TRUE(table_is_empty());
-        jump_swan_peer_end(swan, second, destroy, JUMP_REASON_HOST_TERMINATED); /* said twice */
+        jump_swan_peer_end(swan, second, destroy, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE); /* said twice */
         CU_ASSERT_EQUAL(jobs_len, destroy); /* only where objects are to be ended */
         run_jobs(); /* and by then they are gone */
     }
@@ -181,7 +179,7 @@ static void test_strongswan_sessions_one_job_for_all_that_was_said_since_the_las
     jump_swan_peer_unbind(swan, host);
     CU_ASSERT_EQUAL(jobs_len, 0);
     bind_there(host);
-    jump_swan_peer_end(swan, host, true, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED);
+    jump_swan_peer_end(swan, host, true, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED, JUMP_REASON_NONE);
     CU_ASSERT_EQUAL(jobs_len, 1);
     bind_there(host); /* too late */
     run_jobs();
@@ -579,8 +577,8 @@ static void test_strongswan_sessions_a_doomed_session_takes_all_its_objects_alon
     drop_jobs();
     fake(old)->state = IKE_REKEYED;
     jump_swan_peer_unbind(swan, host);
-    jump_swan_peer_end(swan, host, true, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED);
-    jump_swan_peer_end(swan, ended, false, JUMP_REASON_HOST_TERMINATED);
+    jump_swan_peer_end(swan, host, true, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED, JUMP_REASON_NONE);
+    jump_swan_peer_end(swan, ended, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
     run_jobs();
     CU_ASSERT_STRING_EQUAL(came_back, "AB");
     CU_ASSERT_TRUE(fake(old)->forced && fake(sa)->forced);
@@ -601,11 +599,16 @@ static child_cfg_t *child_ref(child_cfg_t *this) { references++; return this; }
 static void child_unref(child_cfg_t *this) { (void)this; references--; }
 static peer_cfg_t a_peer_cfg = {.get_ref = peer_ref, .destroy = peer_unref};
 static child_cfg_t a_child_cfg = {.get_ref = child_ref, .destroy = child_unref};
+static child_sa_t replaced_child;
 static child_cfg_t *get_config(child_sa_t *this) { (void)this; return &a_child_cfg; }
 static uint32_t get_reqid(child_sa_t *this) { (void)this; return 1; }
-static child_sa_t a_child = {.get_config = get_config, .get_reqid = get_reqid};
+static child_sa_state_t get_child_state(child_sa_t *this) { return this == &replaced_child ? CHILD_REKEYED : CHILD_INSTALLED; }
+static child_sa_t a_child = {.get_config = get_config, .get_reqid = get_reqid, .get_state = get_child_state};
 
 static jump_time lifetime = JUMP_MS(3600000);
+
+static enum jump_reason peer_reason; /* what the peer gave as its own */
+static ike_sa_state_t last_state;
 
 /* A session of an hour with two children is doomed; what its client does then. @return how many children were initiated */
 static unsigned after(enum jump_role role, bool reestablish, status_t charons, enum jump_reason reason, unsigned *asked)
@@ -617,15 +620,18 @@ static unsigned after(enum jump_role role, bool reestablish, status_t charons, e
     swan->settings.reestablish = reestablish;
     fake(sa)->reestablish_answer = charons;
     fake(sa)->peer_cfg = &a_peer_cfg;
+    replaced_child = a_child;
     fake(sa)->children[0] = fake(sa)->children[1] = &a_child;
-    fake(sa)->children_len = 2;
+    fake(sa)->children[2] = &replaced_child;
+    fake(sa)->children_len = 3;
     references = 0;
     now += lifetime;
-    jump_swan_peer_end(swan, host, true, reason);
+    jump_swan_peer_end(swan, host, true, reason, peer_reason);
     run_jobs();
     CU_ASSERT_EQUAL(came_back[destroyed], 'A' + (fake(sa) - fakes));
     CU_ASSERT_EQUAL(references, 0);
     *asked = fake(sa)->done.reestablish;
+    last_state = fake(sa)->state;
     CU_ASSERT_EQUAL(fake(sa)->order[strlen(fake(sa)->order) - 1], 'd'); /* asked while it still has its children */
     return initiated - begun;
 }
@@ -641,14 +647,20 @@ static void test_strongswan_sessions_a_client_begins_anew_as_configured_and_else
     CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, FAILED, JUMP_REASON_UNKNOWN_SESSION, &asked), 2);
     CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, SUCCESS, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED, &asked), 0); /* charon does it */
     CU_ASSERT_EQUAL(asked, 1);
+    peer_reason = JUMP_REASON_OPERATOR_TERMINATED;
     CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, FAILED, JUMP_REASON_PEER_TERMINATED, &asked), 0); /* the server meant it */
+    CU_ASSERT_EQUAL(asked, 1); /* as close_action says */
+    CU_ASSERT_EQUAL(last_state, IKE_DELETING);
+    peer_reason = JUMP_REASON_SESSION_LIFETIME_EXCEEDED;
+    CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, FAILED, JUMP_REASON_PEER_TERMINATED, &asked), 2); /* only a bound of the server's */
     CU_ASSERT_EQUAL(asked, 1);
+    peer_reason = JUMP_REASON_NONE;
     CU_ASSERT_EQUAL(after(JUMP_CLIENT, false, FAILED, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED, &asked), 0);
     CU_ASSERT_EQUAL(asked, 1); /* its own settings hold */
     CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, FAILED, JUMP_REASON_OPERATOR_TERMINATED, &asked), 0);
     CU_ASSERT_EQUAL(asked, 0); /* somebody here wants it to end */
-    CU_ASSERT_EQUAL(after(JUMP_SERVER, true, FAILED, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED, &asked), 0);
-    CU_ASSERT_EQUAL(asked, 0);
+    CU_ASSERT_EQUAL(after(JUMP_SERVER, true, FAILED, JUMP_REASON_TRANSPORT_TTL_EXCEEDED, &asked), 0);
+    CU_ASSERT_EQUAL(asked, 1); /* its dpd_action counts, and nothing else */
     CU_ASSERT_EQUAL(scheduled, 0);
     CU_ASSERT_TRUE(table_is_empty());
     end();

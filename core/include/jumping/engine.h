@@ -148,7 +148,7 @@ enum jump_action_kind {
     JUMP_DO_BIND,   /* path, generation, first, voluntary: the session's traffic goes there from now on. A client's also
                        has observed: where the server sees it, as the server said in its proof's answer */
     JUMP_DO_UNBIND, /* path: it was the binding; hold the session's traffic */
-    JUMP_DO_END,    /* reason, end_host: the session is TERMINATED and forgotten; where end_host, end the host's own
+    JUMP_DO_END,    /* reason, peer_reason, end_host: the session is TERMINATED and forgotten; where end_host, end the host's own
                        instance too (a client begins anew) */
     JUMP_DO_STORE,  /* ticket, revision, bytes: write this record if the stored revision is `revision` (0: none),
                        then feed JUMP_IN_STORE; at most one is out for one session, but the last after its end */
@@ -163,7 +163,7 @@ struct jump_action {
     uint64_t generation;
     bool first, voluntary, end_host;
     bool last; /* DO_STORE: the session is over; the store may forget the record once it is written */
-    enum jump_reason reason;
+    enum jump_reason reason, peer_reason; /* DO_END of peer_terminated: the reason that the peer gave; else none */
     uint64_t ticket, revision;
     struct jump_event event;
     size_t bytes_len;
