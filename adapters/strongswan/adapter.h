@@ -34,6 +34,7 @@
 
 #define JUMP_SWAN_OBJECTS 4    /* IKE_SAs of one session at a time: the newest, and those that rekeying left to be deleted */
 #define JUMP_SWAN_CHILD_WANTS 8
+#define JUMP_SWAN_REQIDS 8 /* CHILD_SAs of a session whose connections are told that it has no path */
 #define JUMP_SWAN_NAME_BYTES 128
 
 /** The bit of ike_extension_t by which an IKE_SA remembers, from IKE_AUTH on, that its peer speaks our protocol. 5.9 has
@@ -81,6 +82,8 @@ struct jump_swan_peer {
     uint32_t binding;               /* how often it was bound */
     struct jump_path birth;         /* the client's address in the handshake */
     bool moved;                     /* the server has seen the client elsewhere since; both ends know this alike */
+    uint32_t waiting[JUMP_SWAN_REQIDS]; /* reject.c: reqids whose packets are rejected; the session has no path */
+    size_t waiting_len;
     bool translated;                /* client: the server sees it at another address than its own */
     uint64_t sent, received;        /* client: packets of all its CHILD_SAs when activity.c last looked */
     struct jump_swan_object objects[JUMP_SWAN_OBJECTS]; /* newest first */
@@ -109,7 +112,7 @@ struct jump_swan_post {
 
 struct jump_swan_settings {
     const char *name, *policy, *state_dir, *run_dir, *audit_dir; /* lib->settings' own */
-    bool server, client, reestablish;
+    bool server, client, reestablish, reject;
     uint32_t max_sessions;
 };
 
@@ -195,6 +198,14 @@ void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host);
 void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason, enum jump_reason peer_reason);
 /** The session of any of its objects, also while it ends. @return 0: none */
 jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa);
+/** The id of an unbound session's newest object, cloned; NULL: it is not unbound. */
+ike_sa_id_t *jump_swan_peer_unbound_id(struct jump_swan *swan, jump_host host);
+/** If the session is still unbound: these are its reqids. @return whether it is, and has any */
+bool jump_swan_peer_waits(struct jump_swan *swan, jump_host host, const uint32_t *reqids, size_t len);
+/** @return whether the session had such and is bound now; it has none any more */
+bool jump_swan_peer_waits_no_more(struct jump_swan *swan, jump_host host);
+/** Those of all unbound sessions. @return how many, at most cap */
+size_t jump_swan_peers_waiting(struct jump_swan *swan, uint32_t *out, size_t cap);
 /** A copy, without its objects' ids. @return false: unknown */
 bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy);
 void jump_swan_peers_clear(struct jump_swan *swan);
@@ -232,6 +243,14 @@ void jump_swan_listen_end(void);
 /* activity.c */
 /** A session of the client's began: its CHILD_SAs' counters are looked at from now on. */
 void jump_swan_activity_begin(struct jump_swan *swan);
+
+/* reject.c: nothing happens before begin; begin and end as those of esp.c */
+void jump_swan_reject_begin(struct jump_swan *swan);
+void jump_swan_reject_end(void);
+/** A session has lost its path. No lock is held. */
+void jump_swan_reject_stop(jump_host host);
+/** What jump_swan_peers_waiting says has changed. No lock is held. */
+void jump_swan_reject_look(struct jump_swan *swan);
 
 /* esp.c */
 void jump_swan_esp_begin(struct jump_swan *swan);

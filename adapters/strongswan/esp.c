@@ -11,8 +11,7 @@
  *    have it on the uplink; with it goes the route into the tunnel, which comes back 100 ms later: until then what is
  *    for the tunnel would leave in the clear (A38). Here it is on the tunnel's own device.
  *
- * Kernel ESP: packets never come this way, jump_swan->hold is NULL. What has to be done there when a session loses its path
- * and gets one again belongs beside the calls of jump_swan_hold_stop (peers.c) and jump_swan_hold_go (rebind.c).
+ * Kernel ESP: packets never come this way, jump_swan->hold is NULL; reject.c does what can be done there.
  */
 #include <dlfcn.h>
 
@@ -133,10 +132,13 @@ void jump_swan_esp_begin(struct jump_swan *swan)
     charon->kernel->update_sa = update_sa;
     if (userspace != NULL)
         begin_userspace(swan);
+    else if (swan->settings.reject)
+        jump_swan_reject_begin(swan);
 }
 
 void jump_swan_esp_end(void)
 {
+    jump_swan_reject_end();
     if (charon->kernel->update_sa == update_sa)
         charon->kernel->update_sa = real_update_sa;
     if (charon->kernel->add_ip == add_ip)

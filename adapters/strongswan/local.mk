@@ -7,10 +7,11 @@ libjump_strongswan_la_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcd
 	$(SODIUM_CFLAGS) $(STRONGSWAN_CFLAGS)
 libjump_strongswan_la_CFLAGS = $(AM_CFLAGS) -Wno-format -Wno-format-security -Wno-unused-parameter -Wno-pointer-sign
 libjump_strongswan_la_SOURCES = \
-	adapters/strongswan/activity.c adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/esp.c adapters/strongswan/hold.c \
+	adapters/strongswan/activity.c adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/esp.c adapters/strongswan/hold.c adapters/strongswan/kick.c \
 	adapters/strongswan/listener.c adapters/strongswan/loop.c adapters/strongswan/methods.c adapters/strongswan/peers.c \
-	adapters/strongswan/rebind.c adapters/strongswan/setup.c adapters/strongswan/version.c \
-	adapters/strongswan/adapter.h adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/hold.h adapters/strongswan/version.h
+	adapters/strongswan/rebind.c adapters/strongswan/reject.c adapters/strongswan/setup.c adapters/strongswan/version.c \
+	adapters/strongswan/adapter.h adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/hold.h \
+	adapters/strongswan/kick.h adapters/strongswan/version.h
 endif
 
 if HAVE_CUNIT

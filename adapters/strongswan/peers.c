@@ -211,12 +211,74 @@ void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host)
     }
     swan->lock->unlock(swan->lock);
     jump_swan_hold_stop(swan->hold, host, binding);
+    jump_swan_reject_stop(host);
+}
+
+ike_sa_id_t *jump_swan_peer_unbound_id(struct jump_swan *swan, jump_host host)
+{
+    ike_sa_id_t *id = NULL;
+    struct jump_swan_peer *peer;
+
+    swan->lock->lock(swan->lock);
+    peer = find(swan, host);
+    if (peer != NULL && peer->phase == JUMP_SWAN_UNBOUND && peer->objects_len > 0)
+        id = peer->objects[0].id->clone(peer->objects[0].id);
+    swan->lock->unlock(swan->lock);
+    return id;
+}
+
+bool jump_swan_peer_waits(struct jump_swan *swan, jump_host host, const uint32_t *reqids, size_t len)
+{
+    struct jump_swan_peer *peer;
+    bool waits;
+
+    swan->lock->lock(swan->lock);
+    peer = find(swan, host);
+    waits = peer != NULL && peer->phase == JUMP_SWAN_UNBOUND && len > 0 && len <= JUMP_SWAN_REQIDS;
+    if (waits) {
+        memcpy(peer->waiting, reqids, len * sizeof *reqids);
+        peer->waiting_len = len;
+    }
+    swan->lock->unlock(swan->lock);
+    return waits;
+}
+
+bool jump_swan_peer_waits_no_more(struct jump_swan *swan, jump_host host)
+{
+    struct jump_swan_peer *peer;
+    bool waited;
+
+    swan->lock->lock(swan->lock);
+    peer = find(swan, host);
+    waited = peer != NULL && peer->phase == JUMP_SWAN_BOUND && peer->waiting_len > 0;
+    if (waited)
+        peer->waiting_len = 0;
+    swan->lock->unlock(swan->lock);
+    return waited;
+}
+
+size_t jump_swan_peers_waiting(struct jump_swan *swan, uint32_t *out, size_t cap)
+{
+    enumerator_t *enumerator;
+    struct jump_swan_peer *peer;
+    size_t len = 0;
+    void *key;
+
+    swan->lock->lock(swan->lock);
+    enumerator = swan->by_host->create_enumerator(swan->by_host);
+    while (enumerator->enumerate(enumerator, &key, &peer))
+        for (size_t i = 0; peer->phase == JUMP_SWAN_UNBOUND && i < peer->waiting_len && len < cap; i++)
+            out[len++] = peer->waiting[i];
+    enumerator->destroy(enumerator);
+    swan->lock->unlock(swan->lock);
+    return len;
 }
 
 void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason,
                         enum jump_reason peer_reason)
 {
     struct jump_swan_peer *peer;
+    bool waited = false;
     job_t *job = NULL;
 
     swan->lock->lock(swan->lock);
@@ -225,6 +287,7 @@ void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, en
         peer->phase = destroy ? JUMP_SWAN_DOOMED : JUMP_SWAN_ENDED;
         peer->reason = reason;
         peer->peer_reason = peer_reason;
+        waited = peer->waiting_len > 0;
         job = job_for(peer); /* to destroy them; else for what an old object was to do once there is a path */
         if (is_over(peer))
             release(swan, peer);
@@ -232,6 +295,8 @@ void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, en
     swan->lock->unlock(swan->lock);
     jump_swan_hold_end(swan->hold, host);
     queue(job);
+    if (waited)
+        jump_swan_reject_look(swan);
 }
 
 void jump_swan_peers_clear(struct jump_swan *swan)

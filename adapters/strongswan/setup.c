@@ -29,6 +29,7 @@ static bool read_settings(struct jump_swan_settings *s, struct jump_problem *pro
     s->audit_dir = text(SETTING "audit_dir", "/var/log/jumping");
     s->server = lib->settings->get_bool(lib->settings, SETTING "server", TRUE, lib->ns);
     s->client = lib->settings->get_bool(lib->settings, SETTING "client", TRUE, lib->ns);
+    s->reject = lib->settings->get_bool(lib->settings, SETTING "reject", TRUE, lib->ns);
     s->reestablish = lib->settings->get_bool(lib->settings, SETTING "reestablish", TRUE, lib->ns);
     if (sessions < 1 || sessions > 1000000) {
         jump_problem_set(problem, "charon.plugins.jumping.max_sessions = %d: it must be 1 .. 1000000", sessions);

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Kernel ESP: what becomes of inner TCP connections while a session has no path. What they send cannot be held here as in
+ * user space (hold.c); left alone they try ever more rarely, and after a hole of a minute are silent for most of another.
+ * A host-unreachable for each try keeps them at the pace of the last one (RFC 6069), so the firewall of this very network
+ * namespace is asked to answer so what would leave by an unbound session's CHILD_SAs, and to show it to kick.c, which wakes
+ * them at the end. Connections being opened, and those being reset, are left alone. What is rejected is lost either way: it
+ * would go where nobody receives it.
+ *
+ * The rules name the kernel's reqid, which is one CHILD_SA's own, and nothing else: no address, no port. They are in a table
+ * that is ours alone, their entries end by themselves if we do not renew them, and there is none while every session has a
+ * path. nft is asked, and where this kernel has none iptables, through a shell in one of charon's workers, as its updown
+ * plugin does. Its lock is held then, no other, and no IKE_SA.
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <processing/jobs/callback_job.h>
+#include <utils/process.h>
+
+#include "strongswan/adapter.h"
+#include "strongswan/kick.h"
+
+#define AFTER_MS 250u /* most gaps have ended by then, and no connection tries much more rarely */
+#define RENEW_MS 20000u
+#define LEASE_S 60
+#define REQIDS_MAX 1024u /* beyond that the rest waits by its own clock */
+#define WITHOUT "table inet jumping\ndelete table inet jumping\n"
+#define TEXT2(x) #x
+#define TEXT(x) TEXT2(x)
+#define GROUP TEXT(JUMP_SWAN_LOG_GROUP)
+#define TRIES \
+    "tcp flags & (syn|rst) == 0 ipsec out reqid @waiting log group " GROUP " snaplen 128 reject with icmpx type host-unreachable"
+#define OLD_BEGIN \
+    "exec >/dev/null 2>&1; for t in iptables ip6tables; do u=icmp-host-unreachable; [ $t = iptables ] || u=icmp6-addr-unreachable\n" \
+    "command -v $t-legacy && t=$t-legacy; t=\"$t -w 2\"; for c in OUTPUT FORWARD; do\n" \
+    "j=\"$c -p tcp --tcp-flags SYN,RST NONE -j jumping\"; "
+
+static mutex_t *turn; /* one shell at a time; guards what follows */
+static bool clean;    /* what an earlier life may have left is gone, and `old` is known */
+static bool old;      /* no nft here: iptables */
+static char *applied; /* the newest script; NULL: none yet */
+static bool renewing; /* a job that renews is scheduled */
+static bool said;
+static bool asked;    /* a job that looks at the table is queued; under jump_swan->lock */
+
+struct text {
+    char bytes[2048 + REQIDS_MAX * 48];
+    size_t len;
+};
+
+static void add(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    int len;
+
+    va_start(arguments, format);
+    len = vsnprintf(text->bytes + text->len, sizeof text->bytes - text->len, format, arguments);
+    va_end(arguments);
+    if (len > 0 && (size_t)len < sizeof text->bytes - text->len)
+        text->len += (size_t)len;
+}
+
+/* The whole of what is to be there, whatever is there now. away: not even an empty chain stays; a change costs iptables one
+ * command for each family otherwise. */
+static void write_script(struct text *text, const uint32_t *reqids, size_t len, bool away)
+{
+    text->len = 0;
+    if (!old) {
+        add(text, "exec nft -f - <<'E' >/dev/null 2>&1\n" WITHOUT);
+        if (len > 0)
+            add(text, "table inet jumping {\nset waiting { typeof ipsec out reqid; flags timeout; elements = {");
+        for (size_t i = 0; i < len; i++)
+            add(text, "%s %u timeout %us", i > 0 ? "," : "", reqids[i], LEASE_S);
+        if (len > 0)
+            add(text, " }; }\nchain output { type filter hook output priority 0; " TRIES "; }\n"
+                      "chain forward { type filter hook forward priority 0; " TRIES "; }\n}\n");
+        add(text, "E\n");
+    } else if (len == 0 && !away) {
+        add(text, OLD_BEGIN ":; done; $t -F jumping; done; exit 0\n");
+    } else if (len == 0) {
+        add(text, OLD_BEGIN "$t -D $j; done; $t -F jumping; $t -X jumping; done; exit 0\n");
+    } else {
+        add(text, OLD_BEGIN "$t -N jumping; $t -C $j || $t -I $j; done; $t -F jumping && for r in");
+        for (size_t i = 0; i < len; i++)
+            add(text, " %u", reqids[i]);
+        add(text, "; do m='-m policy --dir out --pol ipsec --reqid'; $t -A jumping $m $r -j NFLOG --nflog-group " GROUP " --nflog-size 128\n"
+                  "$t -A jumping $m $r -j REJECT --reject-with $u; done || s=1; done; exit ${s:-0}\n");
+    }
+}
+
+static bool run_script(const struct text *text)
+{
+    process_t *process = process_start_shell(NULL, NULL, NULL, NULL, "%s", text->bytes);
+    int status = 127;
+
+    return process != NULL && process->wait(process, &status) && status == 0;
+}
+
+/* What an earlier life may have left goes first; that shows which firewall there is, once and for all, so that none of the
+ * two is ever left with what the other was to take away. */
+static void begin_clean(struct text *text)
+{
+    write_script(text, NULL, 0, true);
+    old = !run_script(text);
+    if (!old)
+        return;
+    write_script(text, NULL, 0, true);
+    (void)run_script(text);
+}
+
+/* Make it as the table of peers is. Under turn. @return whether any session waits */
+static bool apply(bool renew)
+{
+    static struct text text;
+    static uint32_t reqids[REQIDS_MAX];
+    size_t len = jump_swan_peers_waiting(jump_swan, reqids, REQIDS_MAX);
+
+    if (!clean)
+        begin_clean(&text);
+    clean = true;
+    write_script(&text, reqids, len, false);
+    if (renew || (applied == NULL ? len > 0 : strcmp(applied, text.bytes) != 0)) {
+        if (!run_script(&text) && !said) {
+            said = true;
+            DBG1(DBG_CFG, "jumping: neither nft nor iptables rejects what has no path: after a hole TCP connections inside come "
+                          "back when they try again by themselves");
+        }
+        free(applied);
+        applied = strdup(text.bytes);
+    }
+    return len > 0;
+}
+
+static job_requeue_t renew(void *unused)
+{
+    turn->lock(turn);
+    renewing = apply(true);
+    turn->unlock(turn);
+    return renewing ? JOB_RESCHEDULE_MS(RENEW_MS) : JOB_REQUEUE_NONE;
+}
+
+static job_requeue_t look(void *unused)
+{
+    bool waiting;
+
+    jump_swan->lock->lock(jump_swan->lock);
+    asked = false;
+    jump_swan->lock->unlock(jump_swan->lock);
+    turn->lock(turn);
+    jump_swan_kick(); /* they try often from now on, and show themselves once more */
+    waiting = apply(false);
+    jump_swan_kick();
+    if (waiting && !renewing) {
+        renewing = true;
+        lib->scheduler->schedule_job_ms(lib->scheduler, (job_t *)callback_job_create(renew, NULL, NULL, NULL), RENEW_MS);
+    }
+    turn->unlock(turn);
+    return JOB_REQUEUE_NONE;
+}
+
+void jump_swan_reject_look(struct jump_swan *swan)
+{
+    bool first;
+
+    if (turn == NULL)
+        return;
+    swan->lock->lock(swan->lock);
+    first = !asked;
+    asked = true;
+    swan->lock->unlock(swan->lock);
+    if (first)
+        lib->processor->queue_job(lib->processor, (job_t *)callback_job_create_with_prio(look, NULL, NULL, NULL, JOB_PRIO_HIGH));
+}
+
+/* A reqid that the configuration gives may be others' too. */
+static size_t reqids_of(ike_sa_t *sa, uint32_t *out, size_t cap)
+{
+    enumerator_t *enumerator = sa->create_child_sa_enumerator(sa);
+    child_sa_t *child;
+    size_t len = 0;
+
+    while (len < cap && enumerator->enumerate(enumerator, &child)) {
+        child_cfg_t *config = child->get_config(child);
+
+        if (config->get_reqid(config) == 0)
+            out[len++] = child->get_reqid(child);
+    }
+    enumerator->destroy(enumerator);
+    return len;
+}
+
+static job_requeue_t collect(void *host)
+{
+    ike_sa_id_t *id = jump_swan_peer_unbound_id(jump_swan, (jump_host)(uintptr_t)host);
+    uint32_t reqids[JUMP_SWAN_REQIDS];
+    size_t len = 0;
+    ike_sa_t *sa;
+
+    if (id == NULL)
+        return JOB_REQUEUE_NONE;
+    sa = charon->ike_sa_manager->checkout(charon->ike_sa_manager, id);
+    if (sa != NULL) {
+        len = reqids_of(sa, reqids, JUMP_SWAN_REQIDS);
+        charon->ike_sa_manager->checkin(charon->ike_sa_manager, sa);
+    }
+    id->destroy(id);
+    if (jump_swan_peer_waits(jump_swan, (jump_host)(uintptr_t)host, reqids, len))
+        jump_swan_reject_look(jump_swan);
+    return JOB_REQUEUE_NONE;
+}
+
+void jump_swan_reject_stop(jump_host host)
+{
+    if (turn != NULL)
+        lib->scheduler->schedule_job_ms(lib->scheduler, (job_t *)callback_job_create(collect, (void *)(uintptr_t)host, NULL, NULL),
+                                        AFTER_MS);
+}
+
+void jump_swan_reject_begin(struct jump_swan *swan)
+{
+    jump_swan_kick_begin();
+    turn = mutex_create(MUTEX_TYPE_DEFAULT);
+    asked = renewing = said = clean = false;
+    jump_swan_reject_look(swan);
+}
+
+void jump_swan_reject_end(void)
+{
+    static struct text text;
+
+    if (turn == NULL)
+        return;
+    write_script(&text, NULL, 0, true);
+    if (applied != NULL && strcmp(applied, text.bytes) != 0)
+        (void)run_script(&text);
+    free(applied);
+    applied = NULL;
+    turn->destroy(turn);
+    turn = NULL;
+    jump_swan_kick_end();
+}
