@@ -244,6 +244,12 @@ void jump_swan_listen_end(void);
 /** A session of the client's began: its CHILD_SAs' counters are looked at from now on. */
 void jump_swan_activity_begin(struct jump_swan *swan);
 
+/* mapping.c */
+void jump_swan_mapping_begin(void);
+void jump_swan_mapping_end(void);
+/** A CHILD_SA of an IKE_SA whose peer announced support is installed, or goes. */
+void jump_swan_mapping_child(child_sa_t *child, bool gone);
+
 /* reject.c: nothing happens before begin; begin and end as those of esp.c */
 void jump_swan_reject_begin(struct jump_swan *swan);
 void jump_swan_reject_end(void);

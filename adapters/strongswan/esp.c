@@ -130,6 +130,7 @@ void jump_swan_esp_begin(struct jump_swan *swan)
     userspace = find_userspace();
     real_update_sa = charon->kernel->update_sa;
     charon->kernel->update_sa = update_sa;
+    jump_swan_mapping_begin();
     if (userspace != NULL)
         begin_userspace(swan);
     else if (swan->settings.reject)
@@ -139,6 +140,7 @@ void jump_swan_esp_begin(struct jump_swan *swan)
 void jump_swan_esp_end(void)
 {
     jump_swan_reject_end();
+    jump_swan_mapping_end();
     if (charon->kernel->update_sa == update_sa)
         charon->kernel->update_sa = real_update_sa;
     if (charon->kernel->add_ip == add_ip)

@@ -191,6 +191,17 @@ METHOD(listener_t, ike_state_change, bool, listener_t *this, ike_sa_t *sa, ike_s
     return TRUE;
 }
 
+METHOD(listener_t, child_state_change, bool, listener_t *this, ike_sa_t *sa, child_sa_t *child, child_sa_state_t state)
+{
+    enum jump_role role;
+
+    if (state == CHILD_DESTROYING)
+        jump_swan_mapping_child(child, true);
+    else if (state == CHILD_INSTALLED && sa != NULL && role_of(sa, &role) && sa->supports_extension(sa, JUMP_SWAN_EXT_SPEAKS))
+        jump_swan_mapping_child(child, false);
+    return TRUE;
+}
+
 METHOD(kernel_listener_t, roam, bool, kernel_listener_t *this, bool address)
 {
     struct jump_swan_post post = {.kind = JUMP_SWAN_POST_NETWORKS, .role = JUMP_CLIENT};
@@ -217,6 +228,7 @@ void jump_swan_listen_begin(void)
     bus_listener.ike_updown = _ike_updown;
     bus_listener.ike_rekey = _ike_rekey;
     bus_listener.ike_state_change = _ike_state_change;
+    bus_listener.child_state_change = _child_state_change;
     bus_listener.child_updown = _child_updown;
     bus_listener.child_rekey = _child_rekey;
     kernel_listener.roam = _roam;
