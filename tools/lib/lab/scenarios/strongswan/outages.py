@@ -20,7 +20,7 @@ def _expect_hole(result):
 
 
 @scenario('hole', 'a black hole of --hole seconds; figures from the path\'s return', _expect_hole,
-          variants=((), ('--auth', 'cert', '--family', '6')))
+          variants=((), ('--auth', 'cert', '--family', '6'), ('--kernel',)))
 def hole(story):
     return _hole(story, lambda pair: None)
 
