@@ -150,7 +150,7 @@ struct jump_swan {
     atomic_bool stopping;
     linked_list_t *unopened;   /* of struct jump_swan_post *: sessions of clients that have not been heard yet */
     jump_time unopened_until;  /* when the first of them is given up */
-    struct jump_ss_datagram datagram; /* the one in hand; bytes_len 0: none */
+    struct jump_swan_datagram datagram; /* the one in hand; bytes_len 0: none */
     struct jump_swan_way ways[JUMP_MAX_CANDIDATES];
     size_t ways_len;
     uint8_t last_way;

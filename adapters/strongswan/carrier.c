@@ -46,13 +46,13 @@ typedef status_t (*receive_t)(socket_manager_t *, packet_t **);
 static struct {
     receive_t original;
     mutex_t *lock;
-    struct jump_ss_datagram *ring;
+    struct jump_swan_datagram *ring;
     uint32_t first, count;
     int fd;
     bool widened;
 
     struct rate all, source;
-    jump_time all_full_at, source_full_at[JUMP_SS_SOURCES];
+    jump_time all_full_at, source_full_at[JUMP_SWAN_SOURCES];
     uint64_t said_malformed, said_over_rate, said_ring_full;
     jump_time say_at;
 
@@ -61,7 +61,7 @@ static struct {
 
 /* --- addresses ------------------------------------------------------------------------------------------------ */
 
-void jump_ss_path_from_host(struct jump_path *path, host_t *host)
+void jump_swan_path_from_host(struct jump_path *path, host_t *host)
 {
     chunk_t address = host->get_address(host);
 
@@ -86,7 +86,7 @@ static bool is_ipv4(const struct jump_path *path)
     return memcmp(path->ip, mapped, sizeof mapped) == 0;
 }
 
-host_t *jump_ss_host_from_path(const struct jump_path *path)
+host_t *jump_swan_host_from_path(const struct jump_path *path)
 {
     if (is_ipv4(path)) {
         struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(path->port)};
@@ -121,7 +121,7 @@ static void say_drops(jump_time now)
 
     if (now < carrier.say_at)
         return;
-    carrier.say_at = now + JUMP_MS(JUMP_SS_DROPS_SAID_EVERY_MS);
+    carrier.say_at = now + JUMP_MS(JUMP_SWAN_DROPS_SAID_EVERY_MS);
     DBG1(DBG_NET,
          "jumping: dropped control datagrams: %" PRIu64 " malformed, %" PRIu64 " over the rate, %" PRIu64
          " with no room (since the last such line)",
@@ -149,7 +149,7 @@ static bool within_rate(host_t *from, jump_time now)
 
     if (prefix.len > 8)
         prefix.len = 8; /* whoever has one IPv6 address has its /64 */
-    source = &carrier.source_full_at[chunk_hash(prefix) & (JUMP_SS_SOURCES - 1)]; /* keyed at charon's start */
+    source = &carrier.source_full_at[chunk_hash(prefix) & (JUMP_SWAN_SOURCES - 1)]; /* keyed at charon's start */
     if (!has_token(*source, &carrier.source, now) || !has_token(carrier.all_full_at, &carrier.all, now))
         return false;
     take_token(source, &carrier.source, now);
@@ -163,13 +163,13 @@ static bool keep(const uint8_t *message, size_t message_len, bool from_client, h
     bool room, was_empty;
     struct jump_path from_path, to_path;
 
-    jump_ss_path_from_host(&from_path, from);
-    jump_ss_path_from_host(&to_path, to);
+    jump_swan_path_from_host(&from_path, from);
+    jump_swan_path_from_host(&to_path, to);
     carrier.lock->lock(carrier.lock);
-    room = carrier.count < JUMP_SS_RING_SLOTS;
+    room = carrier.count < JUMP_SWAN_RING_SLOTS;
     was_empty = carrier.count == 0;
     if (room) {
-        struct jump_ss_datagram *slot = &carrier.ring[(carrier.first + carrier.count) % JUMP_SS_RING_SLOTS];
+        struct jump_swan_datagram *slot = &carrier.ring[(carrier.first + carrier.count) % JUMP_SWAN_RING_SLOTS];
 
         memcpy(slot->bytes, message, message_len);
         slot->bytes_len = message_len;
@@ -191,7 +191,7 @@ static void take(const uint8_t *bytes, size_t bytes_len, host_t *from, host_t *t
     jump_time now = jump_clock_now();
     size_t message_len;
     bool from_client;
-    const uint8_t *message = jump_ss_envelope_open(bytes, bytes_len, &message_len, &from_client);
+    const uint8_t *message = jump_swan_envelope_open(bytes, bytes_len, &message_len, &from_client);
 
     if (message == NULL) {
         count(&carrier.malformed);
@@ -226,7 +226,7 @@ static bool swallow(packet_t *packet)
             return false;
         data = chunk_skip(data, sizeof marker);
     }
-    if (!jump_ss_envelope_claims(data.ptr, data.len))
+    if (!jump_swan_envelope_claims(data.ptr, data.len))
         return false;
     take(data.ptr, data.len, from, to);
     packet->destroy(packet);
@@ -289,7 +289,7 @@ static status_t receive(socket_manager_t *socket, packet_t **packet)
 
 /* --- the session thread --------------------------------------------------------------------------------------- */
 
-bool jump_ss_carrier_next(struct jump_ss_datagram *out)
+bool jump_swan_carrier_next(struct jump_swan_datagram *out)
 {
     bool any;
 
@@ -298,14 +298,14 @@ bool jump_ss_carrier_next(struct jump_ss_datagram *out)
     carrier.lock->lock(carrier.lock);
     any = carrier.count > 0;
     if (any) {
-        const struct jump_ss_datagram *slot = &carrier.ring[carrier.first];
+        const struct jump_swan_datagram *slot = &carrier.ring[carrier.first];
 
         memcpy(out->bytes, slot->bytes, slot->bytes_len);
         out->bytes_len = slot->bytes_len;
         out->from = slot->from;
         out->to = slot->to;
         out->from_client = slot->from_client;
-        carrier.first = (carrier.first + 1) % JUMP_SS_RING_SLOTS;
+        carrier.first = (carrier.first + 1) % JUMP_SWAN_RING_SLOTS;
         carrier.count--;
     } else {
         eventfd_t seen;
@@ -316,14 +316,14 @@ bool jump_ss_carrier_next(struct jump_ss_datagram *out)
     return any;
 }
 
-int jump_ss_carrier_fd(void)
+int jump_swan_carrier_fd(void)
 {
     return carrier.fd;
 }
 
 /* Not sender->send: that writes a line at level 1, which is on by default, for each packet, and we send several in a
  * second for each session. What it adds to send_no_marker is that line, the marker, and delays for tests. */
-void jump_ss_carrier_send(const struct jump_path *local, const struct jump_path *to, bool as_client,
+void jump_swan_carrier_send(const struct jump_path *local, const struct jump_path *to, bool as_client,
                           const uint8_t *message, size_t message_len)
 {
     static const uint8_t zeros[16];
@@ -331,36 +331,36 @@ void jump_ss_carrier_send(const struct jump_path *local, const struct jump_path 
     host_t *src, *dst;
     uint8_t *bytes;
 
-    if (message_len > JUMP_MAX_DATAGRAM_BYTES || message_len < JUMP_SS_MESSAGE_LEAST)
+    if (message_len > JUMP_MAX_DATAGRAM_BYTES || message_len < JUMP_SWAN_MESSAGE_LEAST)
         return;
-    dst = jump_ss_host_from_path(to);
+    dst = jump_swan_host_from_path(to);
     if (memcmp(local->ip, zeros, sizeof zeros) == 0 || is_ipv4(local) != is_ipv4(to)) {
         src = host_create_any(is_ipv4(to) ? AF_INET : AF_INET6);
         src->set_port(src, local->port);
     } else {
-        src = jump_ss_host_from_path(local);
+        src = jump_swan_host_from_path(local);
     }
     /* With port 0 charon's socket would take its port for IKE, without a marker, for the peer's NAT-T port too. */
     if (local->port == 0)
         src->set_port(src, charon->socket->get_port(charon->socket, to->port != IKEV2_UDP_PORT));
     if (src->get_port(src) == IKEV2_UDP_PORT || to->port == IKEV2_UDP_PORT)
         marker_bytes = 0;
-    bytes = malloc(marker_bytes + JUMP_SS_ENVELOPE_BYTES + message_len);
+    bytes = malloc(marker_bytes + JUMP_SWAN_ENVELOPE_BYTES + message_len);
     if (bytes == NULL) {
         src->destroy(src);
         dst->destroy(dst);
         return;
     }
     memset(bytes, 0, marker_bytes);
-    jump_ss_envelope_put(bytes + marker_bytes, as_client, message, message_len);
-    memcpy(bytes + marker_bytes + JUMP_SS_ENVELOPE_BYTES, message, message_len);
+    jump_swan_envelope_put(bytes + marker_bytes, as_client, message, message_len);
+    memcpy(bytes + marker_bytes + JUMP_SWAN_ENVELOPE_BYTES, message, message_len);
     charon->sender->send_no_marker(
         charon->sender, packet_create_from_data(
-                            src, dst, chunk_create(bytes, marker_bytes + JUMP_SS_ENVELOPE_BYTES + message_len)));
+                            src, dst, chunk_create(bytes, marker_bytes + JUMP_SWAN_ENVELOPE_BYTES + message_len)));
     count(&carrier.sent);
 }
 
-void jump_ss_carrier_counters(struct jump_ss_carrier_counters *out)
+void jump_swan_carrier_counters(struct jump_swan_carrier_counters *out)
 {
     out->received = value(&carrier.received);
     out->malformed = value(&carrier.malformed);
@@ -380,9 +380,9 @@ static struct rate rate_of(uint64_t a_second, uint64_t burst)
     return rate;
 }
 
-bool jump_ss_carrier_begin(struct jump_problem *problem, uint32_t sessions)
+bool jump_swan_carrier_begin(struct jump_problem *problem, uint32_t sessions)
 {
-    uint64_t a_second = JUMP_SS_RATE_BASE + (uint64_t)JUMP_SS_RATE_PER_SESSION * sessions;
+    uint64_t a_second = JUMP_SWAN_RATE_BASE + (uint64_t)JUMP_SWAN_RATE_PER_SESSION * sessions;
 
     /* Standing there twice, we would call ourselves for ever. */
     if (carrier.original != NULL) {
@@ -395,23 +395,23 @@ bool jump_ss_carrier_begin(struct jump_problem *problem, uint32_t sessions)
         jump_problem_set(problem, "no eventfd for control datagrams: %s", strerror(errno));
         return false;
     }
-    carrier.ring = calloc(JUMP_SS_RING_SLOTS, sizeof *carrier.ring);
+    carrier.ring = calloc(JUMP_SWAN_RING_SLOTS, sizeof *carrier.ring);
     if (carrier.ring == NULL) {
-        jump_problem_set(problem, "no memory for %u control datagrams", JUMP_SS_RING_SLOTS);
+        jump_problem_set(problem, "no memory for %u control datagrams", JUMP_SWAN_RING_SLOTS);
         close(carrier.fd);
         carrier.fd = -1;
         return false;
     }
     /* At most one token for each nanosecond; a bucket's burst is what the ring can keep. */
-    carrier.all = rate_of(a_second < SECOND_NS ? a_second : SECOND_NS, JUMP_SS_RING_SLOTS);
-    carrier.source = rate_of(a_second / JUMP_SS_SOURCE_SHARE, JUMP_SS_RING_SLOTS / JUMP_SS_SOURCE_SHARE);
+    carrier.all = rate_of(a_second < SECOND_NS ? a_second : SECOND_NS, JUMP_SWAN_RING_SLOTS);
+    carrier.source = rate_of(a_second / JUMP_SWAN_SOURCE_SHARE, JUMP_SWAN_RING_SLOTS / JUMP_SWAN_SOURCE_SHARE);
     carrier.lock = mutex_create(MUTEX_TYPE_DEFAULT);
     carrier.original = charon->socket->receive;
     charon->socket->receive = receive;
     return true;
 }
 
-void jump_ss_carrier_end(void)
+void jump_swan_carrier_end(void)
 {
     if (carrier.ring == NULL)
         return;

@@ -18,7 +18,7 @@
 #include "system/problem.h"
 
 /* A burst of all that the sessions of a large gateway send in 50 ms; 1.5 MiB. */
-#define JUMP_SS_RING_SLOTS 1024u
+#define JUMP_SWAN_RING_SLOTS 1024u
 
 /* The rate that is let into the ring: what the sessions need, and what the core refuses beside its work.
  *
@@ -27,14 +27,14 @@
  * times that leaves charon its processor, and is what a flood must exceed before it costs our own sessions anything.
  * One source (IPv4 address, IPv6 /64) gets a quarter at most, so that one host is no such flood, and a thousand
  * clients behind one NAT still fit. */
-#define JUMP_SS_RATE_BASE 20000u
-#define JUMP_SS_RATE_PER_SESSION 4u
-#define JUMP_SS_SOURCE_SHARE 4u /* one source: the rate and the burst divided by this */
-#define JUMP_SS_SOURCES 256u    /* a power of two: buckets that sources share by a keyed hash */
+#define JUMP_SWAN_RATE_BASE 20000u
+#define JUMP_SWAN_RATE_PER_SESSION 4u
+#define JUMP_SWAN_SOURCE_SHARE 4u /* one source: the rate and the burst divided by this */
+#define JUMP_SWAN_SOURCES 256u    /* a power of two: buckets that sources share by a keyed hash */
 
-#define JUMP_SS_DROPS_SAID_EVERY_MS 10000u
+#define JUMP_SWAN_DROPS_SAID_EVERY_MS 10000u
 
-struct jump_ss_datagram {
+struct jump_swan_datagram {
     uint8_t bytes[JUMP_MAX_DATAGRAM_BYTES]; /* the message; what lies behind bytes_len is undefined */
     size_t bytes_len;
     struct jump_path from, to; /* from: the peer; to: our own address and port it came to */
@@ -42,7 +42,7 @@ struct jump_ss_datagram {
 };
 
 /** Since begin. `received` went into the ring; every other one was dropped. */
-struct jump_ss_carrier_counters {
+struct jump_swan_carrier_counters {
     uint64_t received;
     uint64_t malformed;         /* claimed, but not the envelope of R-63 */
     uint64_t ignored_interface; /* of charon's settings interfaces_use and interfaces_ignore */
@@ -58,24 +58,24 @@ struct jump_ss_carrier_counters {
  * @return false: nothing has changed, the problem says why
  * THREAD: charon's main thread, while plugins load
  */
-bool jump_ss_carrier_begin(struct jump_problem *problem, uint32_t sessions);
+bool jump_swan_carrier_begin(struct jump_problem *problem, uint32_t sessions);
 
 /**
  * Put the original back, unless somebody has put his own in place of ours since: then ours stays, and only hands on.
  * Frees the ring. Nothing happens without begin.
  * THREAD: charon's main thread, while plugins unload
  */
-void jump_ss_carrier_end(void);
+void jump_swan_carrier_end(void);
 
 /** The oldest datagram of the ring. @return false: there is none. THREAD: session */
-bool jump_ss_carrier_next(struct jump_ss_datagram *out);
+bool jump_swan_carrier_next(struct jump_swan_datagram *out);
 
 /**
  * An eventfd to poll, never to read: readable while the ring is not empty (and once too often, now and then). Call
  * next until it says false.
  * @return -1 before begin and after end. THREAD: any
  */
-int jump_ss_carrier_fd(void);
+int jump_swan_carrier_fd(void);
 
 /**
  * Send a message in its envelope.
@@ -88,16 +88,16 @@ int jump_ss_carrier_fd(void);
  * @param message_len at least a message's header, at most JUMP_MAX_DATAGRAM_BYTES; else nothing is sent
  * THREAD: any of charon's (session)
  */
-void jump_ss_carrier_send(const struct jump_path *local, const struct jump_path *to, bool as_client,
+void jump_swan_carrier_send(const struct jump_path *local, const struct jump_path *to, bool as_client,
                           const uint8_t *message, size_t message_len);
 
 /** A copy; all zero before begin. THREAD: any */
-void jump_ss_carrier_counters(struct jump_ss_carrier_counters *out);
+void jump_swan_carrier_counters(struct jump_swan_carrier_counters *out);
 
 /** @return the caller's. IPv4 in its mapped form becomes AF_INET. THREAD: any */
-host_t *jump_ss_host_from_path(const struct jump_path *path);
+host_t *jump_swan_host_from_path(const struct jump_path *path);
 
 /** Fills the whole path: UDP, transport 0. @param host borrowed. THREAD: any */
-void jump_ss_path_from_host(struct jump_path *path, host_t *host);
+void jump_swan_path_from_host(struct jump_path *path, host_t *host);
 
 #endif

@@ -24,12 +24,12 @@
 #define MESSAGE_ID_AT 4u  /* the session id in a message */
 _Static_assert(SPI_BYTES == JUMP_ID_BYTES, "a session id fills the two SPIs");
 
-void jump_ss_envelope_put(uint8_t out[JUMP_SS_ENVELOPE_BYTES], bool from_client, const uint8_t *message,
+void jump_swan_envelope_put(uint8_t out[JUMP_SWAN_ENVELOPE_BYTES], bool from_client, const uint8_t *message,
                           size_t message_len)
 {
-    uint32_t total = (uint32_t)(JUMP_SS_ENVELOPE_BYTES + message_len);
+    uint32_t total = (uint32_t)(JUMP_SWAN_ENVELOPE_BYTES + message_len);
 
-    memset(out, 0, JUMP_SS_ENVELOPE_BYTES);
+    memset(out, 0, JUMP_SWAN_ENVELOPE_BYTES);
     memcpy(out, message + MESSAGE_ID_AT, SPI_BYTES);
     out[AT_VERSION] = VERSION_2_0;
     out[AT_EXCHANGE] = EXCHANGE;
@@ -38,27 +38,27 @@ void jump_ss_envelope_put(uint8_t out[JUMP_SS_ENVELOPE_BYTES], bool from_client,
         out[AT_LENGTH + i] = (uint8_t)(total >> (24 - 8 * i));
 }
 
-bool jump_ss_envelope_claims(const uint8_t *bytes, size_t bytes_len)
+bool jump_swan_envelope_claims(const uint8_t *bytes, size_t bytes_len)
 {
     return bytes_len > AT_EXCHANGE && bytes[AT_VERSION] == VERSION_2_0 && bytes[AT_EXCHANGE] >= EXCHANGE
            && bytes[AT_EXCHANGE] <= EXCHANGE_LAST;
 }
 
-const uint8_t *jump_ss_envelope_open(const uint8_t *bytes, size_t bytes_len, size_t *message_len, bool *from_client)
+const uint8_t *jump_swan_envelope_open(const uint8_t *bytes, size_t bytes_len, size_t *message_len, bool *from_client)
 {
-    uint8_t expected[JUMP_SS_ENVELOPE_BYTES];
+    uint8_t expected[JUMP_SWAN_ENVELOPE_BYTES];
     const uint8_t *message;
     bool client;
 
-    if (bytes_len < JUMP_SS_ENVELOPE_BYTES + JUMP_SS_MESSAGE_LEAST
-        || bytes_len > JUMP_SS_ENVELOPE_BYTES + JUMP_MAX_DATAGRAM_BYTES)
+    if (bytes_len < JUMP_SWAN_ENVELOPE_BYTES + JUMP_SWAN_MESSAGE_LEAST
+        || bytes_len > JUMP_SWAN_ENVELOPE_BYTES + JUMP_MAX_DATAGRAM_BYTES)
         return NULL;
-    message = bytes + JUMP_SS_ENVELOPE_BYTES;
+    message = bytes + JUMP_SWAN_ENVELOPE_BYTES;
     client = bytes[AT_FLAGS] == FLAG_INITIATOR;
-    jump_ss_envelope_put(expected, client, message, bytes_len - JUMP_SS_ENVELOPE_BYTES);
+    jump_swan_envelope_put(expected, client, message, bytes_len - JUMP_SWAN_ENVELOPE_BYTES);
     if (memcmp(bytes, expected, sizeof expected) != 0)
         return NULL;
-    *message_len = bytes_len - JUMP_SS_ENVELOPE_BYTES;
+    *message_len = bytes_len - JUMP_SWAN_ENVELOPE_BYTES;
     *from_client = client;
     return message;
 }

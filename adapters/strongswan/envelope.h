@@ -9,8 +9,8 @@
 
 #include <jumping/types.h>
 
-#define JUMP_SS_ENVELOPE_BYTES 28u
-#define JUMP_SS_MESSAGE_LEAST 60u /* a header: COOKIE is nothing else */
+#define JUMP_SWAN_ENVELOPE_BYTES 28u
+#define JUMP_SWAN_MESSAGE_LEAST 60u /* a header: COOKIE is nothing else */
 
 /**
  * Write the envelope that belongs before this message.
@@ -18,14 +18,14 @@
  * @param message     one whole message, borrowed: its session id is repeated in the envelope
  * @param message_len at least a message's header, at most JUMP_MAX_DATAGRAM_BYTES
  */
-void jump_ss_envelope_put(uint8_t out[JUMP_SS_ENVELOPE_BYTES], bool from_client, const uint8_t *message,
+void jump_swan_envelope_put(uint8_t out[JUMP_SWAN_ENVELOPE_BYTES], bool from_client, const uint8_t *message,
                           size_t message_len);
 
 /**
  * True if an IKE message (behind the marker, where there is one) is kept from charon, whatever else is wrong with it:
  * version 2.0 and an exchange type of 241 to 254. Never true for what RFC 7296 or an extension of it may send.
  */
-bool jump_ss_envelope_claims(const uint8_t *bytes, size_t bytes_len);
+bool jump_swan_envelope_claims(const uint8_t *bytes, size_t bytes_len);
 
 /**
  * Take the envelope off.
@@ -33,6 +33,6 @@ bool jump_ss_envelope_claims(const uint8_t *bytes, size_t bytes_len);
  * @return the message inside `bytes`; NULL: some field is not what R-63 says, or the lengths do not agree. Outputs are
  *         left unchanged then.
  */
-const uint8_t *jump_ss_envelope_open(const uint8_t *bytes, size_t bytes_len, size_t *message_len, bool *from_client);
+const uint8_t *jump_swan_envelope_open(const uint8_t *bytes, size_t bytes_len, size_t *message_len, bool *from_client);
 
 #endif

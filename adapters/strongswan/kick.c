@@ -130,15 +130,17 @@ static void wake(const struct flow *flow)
 
 void jump_swan_kick(void)
 {
+    struct flow taken[FLOWS];
+
     if (lock == NULL)
         return;
     lock->lock(lock);
-    for (size_t i = 0; i < FLOWS; i++) {
-        if (flows[i].seen_at != 0 && jump_clock_now() - flows[i].seen_at < FRESH)
-            wake(&flows[i]);
-        flows[i].seen_at = 0;
-    }
+    memcpy(taken, flows, sizeof taken);
+    memset(flows, 0, sizeof flows);
     lock->unlock(lock);
+    for (size_t i = 0; i < FLOWS; i++)
+        if (taken[i].seen_at != 0 && jump_clock_now() - taken[i].seen_at < FRESH)
+            wake(&taken[i]);
 }
 
 /* The firewall's log */

@@ -94,8 +94,8 @@ static void open_session(ike_sa_t *sa, enum jump_role role)
 {
     struct jump_swan_post post = {.kind = JUMP_SWAN_POST_OPEN, .role = role};
 
-    jump_ss_path_from_host(&post.local, sa->get_my_host(sa));
-    jump_ss_path_from_host(&post.remote, sa->get_other_host(sa));
+    jump_swan_path_from_host(&post.local, sa->get_my_host(sa));
+    jump_swan_path_from_host(&post.remote, sa->get_other_host(sa));
     if (!derive(sa, post.secret))
         refuse(sa, "its PRF gives no key");
     else if (!jump_swan_methods_install(sa))

@@ -130,11 +130,11 @@ static void look_at_networks(struct jump_swan *swan)
 
         if (!jump_swan_peer_get(swan, view.host, &peer))
             continue;
-        server = jump_ss_host_from_path(&peer.remote);
-        former = jump_ss_host_from_path(&peer.local);
+        server = jump_swan_host_from_path(&peer.remote);
+        former = jump_swan_host_from_path(&peer.local);
         source = charon->kernel->get_source_addr(charon->kernel, server, former);
         if (source != NULL) {
-            jump_ss_path_from_host(&local, source);
+            jump_swan_path_from_host(&local, source);
             local.port = peer.local.port;
             local.scope = IN6_IS_ADDR_LINKLOCAL((const struct in6_addr *)local.ip) ? peer.local.scope : 0;
             way = way_of(swan, &local);
@@ -179,7 +179,7 @@ static void send_to_client(void *context, const struct jump_action *action)
         local = swan->datagram.to;
     else if (jump_swan_peer_get(swan, action->host, &peer))
         local = peer.local;
-    jump_ss_carrier_send(&local, &to, false, action->bytes, action->bytes_len);
+    jump_swan_carrier_send(&local, &to, false, action->bytes, action->bytes_len);
 }
 
 static void send_to_server(void *context, const struct jump_action *action)
@@ -194,7 +194,7 @@ static void send_to_server(void *context, const struct jump_action *action)
         return;
     local = way->local;
     local.transport = 0;
-    jump_ss_carrier_send(&local, &peer.remote, true, action->bytes, action->bytes_len);
+    jump_swan_carrier_send(&local, &peer.remote, true, action->bytes, action->bytes_len);
 }
 
 /* charon itself says which addresses changed; this says whose session it was, and why. */
@@ -275,9 +275,9 @@ static void counters(void *context, jump_control_count *count, void *answer)
 {
     struct jump_swan *swan = context;
     struct jump_hold_counters hold = jump_swan_hold_counters(swan->hold);
-    struct jump_ss_carrier_counters c;
+    struct jump_swan_carrier_counters c;
 
-    jump_ss_carrier_counters(&c);
+    jump_swan_carrier_counters(&c);
     count(answer, "carrier", "received", c.received);
     count(answer, "carrier", "sent", c.sent);
     count(answer, "carrier", "malformed", c.malformed);
@@ -453,7 +453,7 @@ static bool has_connections(struct jump_swan *swan)
 
 static void take_datagram(struct jump_swan *swan)
 {
-    struct jump_ss_datagram *d = &swan->datagram;
+    struct jump_swan_datagram *d = &swan->datagram;
     struct jump_swan_role *role = d->from_client ? &swan->server : &swan->client;
     struct jump_input in = {.kind = JUMP_IN_DATAGRAM, .path = d->from, .bytes = d->bytes, .bytes_len = d->bytes_len};
 
@@ -523,7 +523,7 @@ static void *session_thread(void *argument)
         uint64_t ignored;
 
         fds[0] = (struct pollfd){.fd = swan->wake_fd, .events = POLLIN};
-        fds[1] = (struct pollfd){.fd = jump_ss_carrier_fd(), .events = POLLIN};
+        fds[1] = (struct pollfd){.fd = jump_swan_carrier_fd(), .events = POLLIN};
         fds[2] = (struct pollfd){.fd = swan->netlink != NULL ? jump_netlink_fd(swan->netlink) : -1, .events = POLLIN};
         if (swan->server.open)
             fds_len += jump_instance_fds(&swan->server.instance, fds + fds_len, JUMP_INSTANCE_FDS);
@@ -533,7 +533,7 @@ static void *session_thread(void *argument)
             break;
         (void)!read(swan->wake_fd, &ignored, sizeof ignored);
         take_posts(swan);
-        for (int i = 0; i < DATAGRAMS_IN_A_ROW && jump_ss_carrier_next(&swan->datagram); i++)
+        for (int i = 0; i < DATAGRAMS_IN_A_ROW && jump_swan_carrier_next(&swan->datagram); i++)
             take_datagram(swan);
         swan->datagram.bytes_len = 0;
         if (swan->netlink != NULL && fds[2].revents != 0)

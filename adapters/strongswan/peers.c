@@ -73,8 +73,8 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     peer->role = role;
     peer->phase = JUMP_SWAN_BIRTH;
     peer->made_at = jump_clock_now();
-    jump_ss_path_from_host(&peer->local, sa->get_my_host(sa));
-    jump_ss_path_from_host(&peer->remote, sa->get_other_host(sa));
+    jump_swan_path_from_host(&peer->local, sa->get_my_host(sa));
+    jump_swan_path_from_host(&peer->remote, sa->get_other_host(sa));
     peer->birth = role == JUMP_CLIENT ? peer->local : peer->remote;
     (void)snprintf(peer->name, sizeof peer->name, "%Y", sa->get_other_eap_id(sa));
     swan->lock->lock(swan->lock);

@@ -79,7 +79,7 @@ static bool take(struct task *task, ike_sa_t *sa)
  * encapsulation: behind a NAT that session cannot go on, and the client authenticates anew. */
 static void move(ike_sa_t *sa, struct task *task)
 {
-    host_t *me = jump_ss_host_from_path(&task->local), *other = jump_ss_host_from_path(&task->remote);
+    host_t *me = jump_swan_host_from_path(&task->local), *other = jump_swan_host_from_path(&task->remote);
     host_t *my_host = sa->get_my_host(sa), *other_host = sa->get_other_host(sa);
     host_t *server = task->role == JUMP_SERVER ? my_host : other_host;
     bool bare = task->moved && !sa->has_condition(sa, COND_NAT_ANY);

@@ -97,7 +97,7 @@ bool jump_swan_open(struct jump_problem *problem)
     if (!read_settings(&swan->settings, problem) || (swan->settings.server && !open_role(swan, problem, JUMP_SERVER))
         || (swan->settings.client && !open_role(swan, problem, JUMP_CLIENT))
         || (swan->settings.client && (swan->netlink = jump_netlink_open(problem)) == NULL)
-        || !jump_ss_carrier_begin(problem, swan->settings.max_sessions)) {
+        || !jump_swan_carrier_begin(problem, swan->settings.max_sessions)) {
         jump_swan_close();
         return false;
     }
@@ -124,7 +124,7 @@ void jump_swan_close(void)
         jump_swan_listen_end();
     jump_swan_esp_end(); /* gives back what was taken, which may be nothing */
     jump_swan_loop_end(swan);
-    jump_ss_carrier_end();
+    jump_swan_carrier_end();
     jump_netlink_close(swan->netlink);
     jump_instance_close(&swan->server.instance);
     jump_instance_close(&swan->client.instance);

@@ -140,12 +140,12 @@ static void start(uint32_t sessions)
     fake_socket.receive = original_receive;
     all_usable = to_is_usable = true;
     lines = loud_sends = asked = 0;
-    CU_ASSERT_TRUE_FATAL(jump_ss_carrier_begin(&problem, sessions));
+    CU_ASSERT_TRUE_FATAL(jump_swan_carrier_begin(&problem, sessions));
 }
 
 static void stop(void)
 {
-    jump_ss_carrier_end();
+    jump_swan_carrier_end();
     CU_ASSERT_PTR_EQUAL(fake_socket.receive, original_receive);
     CU_ASSERT_EQUAL(loud_sends, 0);
     if (sent != NULL)
@@ -180,17 +180,17 @@ static bool passes(packet_t *packet)
     return same;
 }
 
-static struct jump_ss_carrier_counters counters(void)
+static struct jump_swan_carrier_counters counters(void)
 {
-    struct jump_ss_carrier_counters out;
+    struct jump_swan_carrier_counters out;
 
-    jump_ss_carrier_counters(&out);
+    jump_swan_carrier_counters(&out);
     return out;
 }
 
 static bool readable(void)
 {
-    struct pollfd pfd = {.fd = jump_ss_carrier_fd(), .events = POLLIN};
+    struct pollfd pfd = {.fd = jump_swan_carrier_fd(), .events = POLLIN};
 
     return poll(&pfd, 1, 0) == 1;
 }
@@ -207,15 +207,15 @@ static packet_t *raw(const char *from, uint16_t from_port, const char *to, uint1
 static uint8_t message[144];
 static packet_t *ours_as(const char *from, uint16_t from_port, uint16_t to_port, bool from_client, bool marker)
 {
-    uint8_t bytes[4 + JUMP_SS_ENVELOPE_BYTES + sizeof message] = {0};
+    uint8_t bytes[4 + JUMP_SWAN_ENVELOPE_BYTES + sizeof message] = {0};
     size_t skip = marker ? 4 : 0;
 
     for (size_t i = 0; i < sizeof message; i++)
         message[i] = (uint8_t)(i * 5 + 1);
-    jump_ss_envelope_put(bytes + skip, from_client, message, sizeof message);
-    memcpy(bytes + skip + JUMP_SS_ENVELOPE_BYTES, message, sizeof message);
+    jump_swan_envelope_put(bytes + skip, from_client, message, sizeof message);
+    memcpy(bytes + skip + JUMP_SWAN_ENVELOPE_BYTES, message, sizeof message);
     return raw(from, from_port, strchr(from, ':') ? "2001:db8::1" : OWN, to_port, bytes,
-               skip + JUMP_SS_ENVELOPE_BYTES + sizeof message);
+               skip + JUMP_SWAN_ENVELOPE_BYTES + sizeof message);
 }
 
 static packet_t *ours(const char *from, uint16_t from_port, uint16_t to_port, bool from_client)
@@ -235,7 +235,7 @@ static packet_t *numbered(uint32_t n)
 {
     packet_t *packet = ours(PEER, 4500, 4500, true);
 
-    memcpy(packet->get_data(packet).ptr + 4 + JUMP_SS_ENVELOPE_BYTES + 100, &n, sizeof n);
+    memcpy(packet->get_data(packet).ptr + 4 + JUMP_SWAN_ENVELOPE_BYTES + 100, &n, sizeof n);
     return packet;
 }
 
@@ -243,7 +243,7 @@ static packet_t *numbered(uint32_t n)
 
 static void test_strongswan_carrier_ours_never_pass_foreign_ones_do_in_order(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
     packet_t *first, *second, *third, *out;
 
     start(10);
@@ -263,7 +263,7 @@ static void test_strongswan_carrier_ours_never_pass_foreign_ones_do_in_order(voi
     second->destroy(second);
     third->destroy(third);
     for (unsigned i = 0; i < 4; i++) {
-        CU_ASSERT_TRUE_FATAL(jump_ss_carrier_next(&in));
+        CU_ASSERT_TRUE_FATAL(jump_swan_carrier_next(&in));
         CU_ASSERT_EQUAL(in.from_client, i == 0 || i == 3);
         CU_ASSERT_EQUAL_FATAL(in.bytes_len, sizeof message);
         CU_ASSERT_EQUAL(memcmp(in.bytes, message, sizeof message), 0);
@@ -271,7 +271,7 @@ static void test_strongswan_carrier_ours_never_pass_foreign_ones_do_in_order(voi
         CU_ASSERT_EQUAL(memcmp(in.from.ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xcb\0\x71\x07", 16), 0);
         CU_ASSERT_EQUAL(memcmp(in.to.ip, "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc6\x33\x64\x01", 16), 0);
     }
-    CU_ASSERT_FALSE(jump_ss_carrier_next(&in));
+    CU_ASSERT_FALSE(jump_swan_carrier_next(&in));
     CU_ASSERT_EQUAL(counters().received, 4);
     CU_ASSERT_EQUAL(lines, 0);
     stop();
@@ -304,12 +304,12 @@ static void test_strongswan_carrier_marker_stands_where_no_port_is_500(void)
     start(10);
     for (unsigned i = 0; i < sizeof ports / sizeof ports[0]; i++) {
         bool marker = i >= 3;
-        struct jump_ss_datagram in;
+        struct jump_swan_datagram in;
 
         CU_ASSERT_TRUE(passes(ours_as(PEER, ports[i][0], ports[i][1], true, !marker)));
-        CU_ASSERT_FALSE(jump_ss_carrier_next(&in));
+        CU_ASSERT_FALSE(jump_swan_carrier_next(&in));
         CU_ASSERT_FALSE(passes(ours_as(PEER, ports[i][0], ports[i][1], true, marker)));
-        CU_ASSERT_TRUE_FATAL(jump_ss_carrier_next(&in));
+        CU_ASSERT_TRUE_FATAL(jump_swan_carrier_next(&in));
         CU_ASSERT_EQUAL(in.from.port, ports[i][0]);
         CU_ASSERT_EQUAL(in.to.port, ports[i][1]);
         CU_ASSERT_EQUAL(memcmp(in.bytes, message, sizeof message), 0);
@@ -319,11 +319,11 @@ static void test_strongswan_carrier_marker_stands_where_no_port_is_500(void)
 
 static void test_strongswan_carrier_malformed_ones_are_neither_charons_nor_the_cores(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
     unsigned claimed = 0;
 
     start(10);
-    for (size_t len = 0; len < 4 + JUMP_SS_ENVELOPE_BYTES + sizeof message; len++) {
+    for (size_t len = 0; len < 4 + JUMP_SWAN_ENVELOPE_BYTES + sizeof message; len++) {
         packet_t *whole = ours(PEER, 4500, 4500, true);
         packet_t *cut = raw(PEER, 4500, OWN, 4500, whole->get_data(whole).ptr, len);
 
@@ -332,7 +332,7 @@ static void test_strongswan_carrier_malformed_ones_are_neither_charons_nor_the_c
         claimed += len >= 4 + 19;
     }
     CU_ASSERT_EQUAL(counters().malformed, claimed);
-    CU_ASSERT_FALSE(jump_ss_carrier_next(&in));
+    CU_ASSERT_FALSE(jump_swan_carrier_next(&in));
     CU_ASSERT_FALSE(readable());
     CU_ASSERT_EQUAL(lines, 1);
     stop();
@@ -355,26 +355,26 @@ static void test_strongswan_carrier_error_status_passes_through(void)
 
 static void test_strongswan_carrier_ignored_interface_is_ignored(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
 
     start(10);
     all_usable = to_is_usable = false;
-    for (unsigned i = 0; i < 2 * JUMP_SS_RING_SLOTS; i++)
+    for (unsigned i = 0; i < 2 * JUMP_SWAN_RING_SLOTS; i++)
         CU_ASSERT_FALSE(passes(ours(PEER, 4500, 4500, true)));
-    CU_ASSERT_EQUAL(asked, 2 * JUMP_SS_RING_SLOTS);
-    CU_ASSERT_EQUAL(counters().ignored_interface, 2 * JUMP_SS_RING_SLOTS);
+    CU_ASSERT_EQUAL(asked, 2 * JUMP_SWAN_RING_SLOTS);
+    CU_ASSERT_EQUAL(counters().ignored_interface, 2 * JUMP_SWAN_RING_SLOTS);
     CU_ASSERT_TRUE(passes(ike(0x20, 34))); /* charon's own check follows */
-    CU_ASSERT_FALSE(jump_ss_carrier_next(&in));
+    CU_ASSERT_FALSE(jump_swan_carrier_next(&in));
     to_is_usable = true; /* another of the interfaces; and no token was spent */
     CU_ASSERT_FALSE(passes(ours(PEER, 4500, 4500, true)));
-    CU_ASSERT_TRUE(jump_ss_carrier_next(&in));
+    CU_ASSERT_TRUE(jump_swan_carrier_next(&in));
     CU_ASSERT_EQUAL(lines, 0);
     stop();
 }
 
 static void test_strongswan_carrier_fd_is_readable_while_something_waits(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
 
     start(10);
     CU_ASSERT_FALSE(readable());
@@ -383,21 +383,21 @@ static void test_strongswan_carrier_fd_is_readable_while_something_waits(void)
             passes(ours(PEER, 4500, 4500, true));
         for (unsigned i = 0; i < 5; i++) {
             CU_ASSERT_TRUE(readable());
-            CU_ASSERT_TRUE(jump_ss_carrier_next(&in));
+            CU_ASSERT_TRUE(jump_swan_carrier_next(&in));
         }
-        CU_ASSERT_FALSE(jump_ss_carrier_next(&in));
+        CU_ASSERT_FALSE(jump_swan_carrier_next(&in));
         CU_ASSERT_FALSE(readable());
     }
     stop();
-    CU_ASSERT_EQUAL(jump_ss_carrier_fd(), -1);
-    CU_ASSERT_FALSE(jump_ss_carrier_next(&in));
+    CU_ASSERT_EQUAL(jump_swan_carrier_fd(), -1);
+    CU_ASSERT_FALSE(jump_swan_carrier_next(&in));
 }
 
 /* --- bounds ------------------------------------------------------------------------------------------------------ */
 
 static void test_strongswan_carrier_full_ring_drops_the_newest_and_wraps(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
     uint32_t put = 0, want = 0, n;
 
     start(10);
@@ -406,23 +406,23 @@ static void test_strongswan_carrier_full_ring_drops_the_newest_and_wraps(void)
             now += JUMP_MS(1); /* the rate is not what stops them */
             CU_ASSERT_FALSE_FATAL(passes(numbered(put++)));
         }
-        for (unsigned taken = 0; taken < (round == 3 ? JUMP_SS_RING_SLOTS : 300); taken++, want++) {
-            CU_ASSERT_TRUE_FATAL(jump_ss_carrier_next(&in));
+        for (unsigned taken = 0; taken < (round == 3 ? JUMP_SWAN_RING_SLOTS : 300); taken++, want++) {
+            CU_ASSERT_TRUE_FATAL(jump_swan_carrier_next(&in));
             memcpy(&n, in.bytes + 100, sizeof n);
-            if (want == JUMP_SS_RING_SLOTS || want == JUMP_SS_RING_SLOTS + 301 || want == JUMP_SS_RING_SLOTS + 602)
+            if (want == JUMP_SWAN_RING_SLOTS || want == JUMP_SWAN_RING_SLOTS + 301 || want == JUMP_SWAN_RING_SLOTS + 602)
                 want++; /* that one found no room */
             CU_ASSERT_EQUAL_FATAL(n, want);
         }
     }
-    CU_ASSERT_FALSE(jump_ss_carrier_next(&in));
+    CU_ASSERT_FALSE(jump_swan_carrier_next(&in));
     CU_ASSERT_EQUAL(counters().over_rate, 0);
     stop();
 }
 
 static void test_strongswan_carrier_flood_is_bounded_and_says_so_once(void)
 {
-    struct jump_ss_carrier_counters after;
-    struct jump_ss_datagram in;
+    struct jump_swan_carrier_counters after;
+    struct jump_swan_datagram in;
     char expected[64];
     unsigned kept = 0;
 
@@ -436,12 +436,12 @@ static void test_strongswan_carrier_flood_is_bounded_and_says_so_once(void)
     }
     after = counters();
     CU_ASSERT_EQUAL(after.received + after.over_rate + after.ring_full, 100000);
-    while (jump_ss_carrier_next(&in))
+    while (jump_swan_carrier_next(&in))
         kept++;
-    CU_ASSERT_EQUAL(kept, JUMP_SS_RING_SLOTS);
-    CU_ASSERT_EQUAL(after.received, JUMP_SS_RING_SLOTS);
+    CU_ASSERT_EQUAL(kept, JUMP_SWAN_RING_SLOTS);
+    CU_ASSERT_EQUAL(after.received, JUMP_SWAN_RING_SLOTS);
     CU_ASSERT_EQUAL(lines, 1);
-    now += JUMP_MS(JUMP_SS_DROPS_SAID_EVERY_MS);
+    now += JUMP_MS(JUMP_SWAN_DROPS_SAID_EVERY_MS);
     passes(ike(0x20, 250)); /* one more: what has gathered since the first line is said */
     CU_ASSERT_EQUAL(lines, 2);
     snprintf(expected, sizeof expected, " 1 malformed, 0 over the rate, %u with no room", (unsigned)(after.ring_full - 1));
@@ -452,7 +452,7 @@ static void test_strongswan_carrier_flood_is_bounded_and_says_so_once(void)
 /* Offer this many datagrams in one second, from as many sources, to an empty ring. @return how many came in */
 static unsigned come_in(unsigned offered, unsigned sources)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
     unsigned kept = 0;
 
     for (unsigned i = 0; i < offered; i++) {
@@ -461,7 +461,7 @@ static unsigned come_in(unsigned offered, unsigned sources)
         now += UINT64_C(1000000000) / offered;
         snprintf(from, sizeof from, "192.0.2.%u", i % sources);
         passes(ours(from, 4500, 4500, true));
-        kept += jump_ss_carrier_next(&in);
+        kept += jump_swan_carrier_next(&in);
     }
     return kept;
 }
@@ -469,12 +469,12 @@ static unsigned come_in(unsigned offered, unsigned sources)
 static void test_strongswan_carrier_rate_grows_with_the_sessions(void)
 {
     for (uint32_t sessions = 0; sessions <= 4000; sessions += 4000) {
-        unsigned rate = JUMP_SS_RATE_BASE + JUMP_SS_RATE_PER_SESSION * sessions, kept;
+        unsigned rate = JUMP_SWAN_RATE_BASE + JUMP_SWAN_RATE_PER_SESSION * sessions, kept;
 
         start(sessions);
         now += JUMP_MS(10000);
         kept = come_in(60000, 100);
-        CU_ASSERT_TRUE(kept >= rate && kept <= rate + JUMP_SS_RING_SLOTS);
+        CU_ASSERT_TRUE(kept >= rate && kept <= rate + JUMP_SWAN_RING_SLOTS);
         CU_ASSERT_EQUAL(counters().over_rate, 60000 - kept);
         stop();
     }
@@ -485,32 +485,32 @@ static void test_strongswan_carrier_rate_grows_with_the_sessions(void)
 
 static void test_strongswan_carrier_one_source_does_not_take_the_whole_rate(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
     unsigned kept, others = 0;
 
     start(0);
     now += JUMP_MS(10000);
     kept = come_in(60000, 1);
-    CU_ASSERT_TRUE(kept <= (JUMP_SS_RATE_BASE + JUMP_SS_RING_SLOTS) / JUMP_SS_SOURCE_SHARE);
-    CU_ASSERT_TRUE(kept >= JUMP_SS_RATE_BASE / JUMP_SS_SOURCE_SHARE);
+    CU_ASSERT_TRUE(kept <= (JUMP_SWAN_RATE_BASE + JUMP_SWAN_RING_SLOTS) / JUMP_SWAN_SOURCE_SHARE);
+    CU_ASSERT_TRUE(kept >= JUMP_SWAN_RATE_BASE / JUMP_SWAN_SOURCE_SHARE);
     for (unsigned i = 0; i < 8; i++) { /* all eight in the flooder's bucket: one in 2^64 */
         char from[32];
 
         snprintf(from, sizeof from, "2001:db8:%x::7", i);
         passes(ours(from, 4500, 4500, true));
-        others += jump_ss_carrier_next(&in);
+        others += jump_swan_carrier_next(&in);
     }
     CU_ASSERT_TRUE(others > 0);
     stop();
     start(0);
     now += JUMP_MS(10000);
-    for (unsigned i = 0; i < 2 * JUMP_SS_RING_SLOTS; i++) { /* a /64 is one source */
+    for (unsigned i = 0; i < 2 * JUMP_SWAN_RING_SLOTS; i++) { /* a /64 is one source */
         char from[48];
 
         snprintf(from, sizeof from, "2001:db8::%x:%x", i % 7, i);
         passes(ours(from, 4500, 4500, true));
     }
-    CU_ASSERT_EQUAL(counters().received, JUMP_SS_RING_SLOTS / JUMP_SS_SOURCE_SHARE);
+    CU_ASSERT_EQUAL(counters().received, JUMP_SWAN_RING_SLOTS / JUMP_SWAN_SOURCE_SHARE);
     stop();
 }
 
@@ -528,7 +528,7 @@ static void *receives_for_ever(void *unused)
 
 static void test_strongswan_carrier_cancelled_receiver_leaves_no_lock_and_no_packet(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
     thread_t *thread;
     int ends[2];
 
@@ -537,10 +537,10 @@ static void test_strongswan_carrier_cancelled_receiver_leaves_no_lock_and_no_pac
     script.wait_for = ends[0];
     thread = thread_create(receives_for_ever, NULL);
     for (unsigned i = 0; i < 20; i++) {
-        struct pollfd pfd = {.fd = jump_ss_carrier_fd(), .events = POLLIN};
+        struct pollfd pfd = {.fd = jump_swan_carrier_fd(), .events = POLLIN};
 
         CU_ASSERT_EQUAL(write(ends[1], "x", 1), 1);
-        while (!jump_ss_carrier_next(&in))
+        while (!jump_swan_carrier_next(&in))
             CU_ASSERT_EQUAL_FATAL(poll(&pfd, 1, 60000), 1);
     }
     thread->cancel(thread);
@@ -549,7 +549,7 @@ static void test_strongswan_carrier_cancelled_receiver_leaves_no_lock_and_no_pac
     close(ends[1]);
     script.wait_for = 0;
     CU_ASSERT_FALSE(passes(ours(PEER, 4500, 4500, true)));
-    CU_ASSERT_TRUE(jump_ss_carrier_next(&in));
+    CU_ASSERT_TRUE(jump_swan_carrier_next(&in));
     stop();
 }
 
@@ -566,7 +566,7 @@ static void *is_cancelled_on_the_way(void *unused)
 
 static void test_strongswan_carrier_is_not_cancelled_with_a_packet_in_hand(void)
 {
-    struct jump_ss_datagram in;
+    struct jump_swan_datagram in;
     thread_t *thread;
 
     start(10);
@@ -577,8 +577,8 @@ static void test_strongswan_carrier_is_not_cancelled_with_a_packet_in_hand(void)
     thread->join(thread);
     CU_ASSERT_TRUE(came_back);
     CU_ASSERT_EQUAL(script.at, 2);
-    CU_ASSERT_TRUE(jump_ss_carrier_next(&in));
-    CU_ASSERT_TRUE(jump_ss_carrier_next(&in));
+    CU_ASSERT_TRUE(jump_swan_carrier_next(&in));
+    CU_ASSERT_TRUE(jump_swan_carrier_next(&in));
     stop();
 }
 
@@ -589,7 +589,7 @@ static struct jump_path path(const char *address, uint16_t port)
     host_t *host = host_create_from_string((char *)address, port);
     struct jump_path out;
 
-    jump_ss_path_from_host(&out, host);
+    jump_swan_path_from_host(&out, host);
     host->destroy(host);
     return out;
 }
@@ -614,24 +614,24 @@ static void test_strongswan_carrier_what_is_sent_is_what_a_peer_takes(void)
         bool client = i & 1;
         struct jump_path local = path(cases[i / 2].from, cases[i / 2].from_port);
         struct jump_path to = path(cases[i / 2].to, cases[i / 2].to_port), seen;
-        struct jump_ss_datagram in;
+        struct jump_swan_datagram in;
         host_t *src;
 
         for (size_t at = 0; at < sizeof message; at++)
             message[at] = (uint8_t)(at * 3 + i);
-        jump_ss_carrier_send(&local, &to, client, message, sizeof message);
+        jump_swan_carrier_send(&local, &to, client, message, sizeof message);
         CU_ASSERT_PTR_NOT_NULL_FATAL(sent);
         src = sent->get_source(sent);
         CU_ASSERT_EQUAL(src->get_port(src), cases[i / 2].expected_port);
         CU_ASSERT_EQUAL(src->is_anyaddr(src), cases[i / 2].from[0] == ':' || i / 2 == 10);
         CU_ASSERT_EQUAL(src->get_family(src), strchr(cases[i / 2].to, ':') ? AF_INET6 : AF_INET);
-        jump_ss_path_from_host(&seen, sent->get_destination(sent));
+        jump_swan_path_from_host(&seen, sent->get_destination(sent));
         CU_ASSERT_EQUAL(memcmp(&seen, &to, sizeof to), 0);
         CU_ASSERT_EQUAL(sent->get_data(sent).len,
-                        (cases[i / 2].marker ? 4 : 0) + JUMP_SS_ENVELOPE_BYTES + sizeof message);
+                        (cases[i / 2].marker ? 4 : 0) + JUMP_SWAN_ENVELOPE_BYTES + sizeof message);
         CU_ASSERT_FALSE_FATAL(passes(sent));
         sent = NULL;
-        CU_ASSERT_TRUE_FATAL(jump_ss_carrier_next(&in));
+        CU_ASSERT_TRUE_FATAL(jump_swan_carrier_next(&in));
         CU_ASSERT_EQUAL(in.from_client, client);
         CU_ASSERT_EQUAL(memcmp(in.bytes, message, sizeof message), 0);
     }
@@ -646,9 +646,9 @@ static void test_strongswan_carrier_no_message_is_not_sent(void)
     struct jump_path local = path(OWN, 4500), to = path(PEER, 4500);
 
     start(10);
-    jump_ss_carrier_send(&local, &to, true, bytes, 0);
-    jump_ss_carrier_send(&local, &to, true, bytes, 59);
-    jump_ss_carrier_send(&local, &to, true, bytes, sizeof bytes);
+    jump_swan_carrier_send(&local, &to, true, bytes, 0);
+    jump_swan_carrier_send(&local, &to, true, bytes, 59);
+    jump_swan_carrier_send(&local, &to, true, bytes, sizeof bytes);
     CU_ASSERT_PTR_NULL(sent);
     CU_ASSERT_EQUAL(counters().sent, 0);
     stop();
@@ -665,8 +665,8 @@ static void test_strongswan_carrier_paths_and_hosts_are_the_same_thing(void)
         memset(&back, 0xa5, sizeof back);
         there = path(addresses[i], 61000);
         there.scope = i == 3 ? 7 : 0;
-        host = jump_ss_host_from_path(&there);
-        jump_ss_path_from_host(&back, host);
+        host = jump_swan_host_from_path(&there);
+        jump_swan_path_from_host(&back, host);
         host->destroy(host);
         CU_ASSERT_EQUAL(memcmp(&there, &back, sizeof there), 0);
         CU_ASSERT_EQUAL(there.port, 61000);
@@ -686,22 +686,22 @@ static void test_strongswan_carrier_end_leaves_who_came_later(void)
     struct jump_problem problem;
     packet_t *packet, *out;
 
-    jump_ss_carrier_end(); /* without begin */
+    jump_swan_carrier_end(); /* without begin */
     start(10);
-    CU_ASSERT_FALSE(jump_ss_carrier_begin(&problem, 10)); /* once is enough */
+    CU_ASSERT_FALSE(jump_swan_carrier_begin(&problem, 10)); /* once is enough */
     passes(ours(PEER, 4500, 4500, true));                  /* and left in the ring */
     stop();
     start(10);
     CU_ASSERT_EQUAL(counters().received, 0);
     before_the_wrapper = fake_socket.receive;
     fake_socket.receive = wrapper;
-    jump_ss_carrier_end();
+    jump_swan_carrier_end();
     CU_ASSERT_PTR_EQUAL(fake_socket.receive, wrapper);
     packet = expect(ours(PEER, 4500, 4500, true));
     CU_ASSERT_TRUE(receive(&out) == SUCCESS && out == packet); /* only handed on */
     packet->destroy(packet);
     /* Behind the wrapper we stand already: once more would be a circle. Last of the tests, for that reason. */
-    CU_ASSERT_FALSE(jump_ss_carrier_begin(&problem, 10));
+    CU_ASSERT_FALSE(jump_swan_carrier_begin(&problem, 10));
     CU_ASSERT_PTR_NOT_NULL(strstr(problem.text, "restart charon"));
 }
 

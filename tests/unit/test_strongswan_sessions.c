@@ -10,7 +10,7 @@ static struct jump_path path_of(const char *address, uint16_t port)
     host_t *host = host_of(address, port);
     struct jump_path path;
 
-    jump_ss_path_from_host(&path, host);
+    jump_swan_path_from_host(&path, host);
     host->destroy(host);
     return path;
 }
