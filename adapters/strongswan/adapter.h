@@ -258,11 +258,15 @@ void jump_swan_reject_stop(jump_host host);
 /** What jump_swan_peers_waiting says has changed. No lock is held. */
 void jump_swan_reject_look(struct jump_swan *swan);
 
+/* stay.c */
+void jump_swan_stay_begin(bool user_space);
+void jump_swan_stay_end(void);
+/** Move an IKE_SA that the caller has checked out, its CHILD_SAs with it. */
+void jump_swan_stay_move(ike_sa_t *sa, host_t *me, host_t *other);
+
 /* esp.c */
 void jump_swan_esp_begin(struct jump_swan *swan);
 void jump_swan_esp_end(void);
-/** Move an IKE_SA that the caller has checked out, its CHILD_SAs with it. */
-void jump_swan_esp_move(ike_sa_t *sa, host_t *me, host_t *other);
 /** Send on what was held: a packet as it came. */
 void jump_swan_esp_send(const uint8_t *bytes, size_t bytes_len);
 

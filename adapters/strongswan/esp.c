@@ -4,12 +4,9 @@
  * (kernel-libipsec) says that it cannot, and charon then rekeys the CHILD_SA over a path that has only just come back;
  * but libipsec itself can, so it is asked here. Without libipsec in the process nothing else here is changed.
  *
- * Of libipsec two more things:
- *  - Where it looks up the policy of a packet that leaves is the one place where it knows the CHILD_SA and nothing is
- *    encrypted yet: what belongs to a session without a path is kept there (hold.c) and looked up again later.
- *  - While an IKE_SA moves, its virtual address stays. charon takes it away and gives it back, for the sake of kernels that
- *    have it on the uplink; with it goes the route into the tunnel, which comes back 100 ms later: until then what is
- *    for the tunnel would leave in the clear (A38). Here it is on the tunnel's own device.
+ * Of libipsec one more thing: where it looks up the policy of a packet that leaves is the one place where it
+ * knows the CHILD_SA and nothing is encrypted yet. What belongs to a session without a path is kept there (hold.c) and looked
+ * up again later.
  *
  * Kernel ESP: packets never come this way, jump_swan->hold is NULL; reject.c does what can be done there.
  */
@@ -20,13 +17,10 @@
 #include "strongswan/adapter.h"
 
 static status_t (*real_update_sa)(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data);
-static status_t (*real_add_ip)(kernel_interface_t *this, host_t *address, int prefix, char *interface);
-static status_t (*real_del_ip)(kernel_interface_t *this, host_t *address, int prefix, bool wait);
 static ipsec_policy_t *(*real_find)(ipsec_policy_mgr_t *this, ip_packet_t *packet, bool inbound, uint32_t reqid);
 static ip_packet_t *(*make_packet)(chunk_t bytes);
 static ip_packet_t *(*real_clone)(ip_packet_t *this);
 static ipsec_t **userspace; /* libipsec's own pointer; NULL: it is not loaded */
-static _Thread_local bool moving; /* this thread has update_hosts move an IKE_SA */
 
 static status_t update_sa(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data)
 {
@@ -36,23 +30,6 @@ static status_t update_sa(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, ke
         status = (*userspace)->sas->update_sa((*userspace)->sas, id->spi, id->proto, data->cpi, id->src, id->dst,
                                               data->new_src, data->new_dst, data->encap, data->new_encap, id->mark);
     return status;
-}
-
-static status_t add_ip(kernel_interface_t *this, host_t *address, int prefix, char *interface)
-{
-    return moving ? SUCCESS : real_add_ip(this, address, prefix, interface);
-}
-
-static status_t del_ip(kernel_interface_t *this, host_t *address, int prefix, bool wait)
-{
-    return moving ? SUCCESS : real_del_ip(this, address, prefix, wait);
-}
-
-void jump_swan_esp_move(ike_sa_t *sa, host_t *me, host_t *other)
-{
-    moving = true;
-    jump_swan_real.update_hosts(sa, me, other, UPDATE_HOSTS_FORCE_ALL);
-    moving = false;
 }
 
 /* A packet that was held and is on its way has this in the place of its own `clone`: it is not held again. */
@@ -112,10 +89,6 @@ static void begin_userspace(struct jump_swan *swan)
     ipsec_policy_mgr_t *policies = (*userspace)->policies;
     uint32_t roles = (swan->server.open ? 1u : 0u) + (swan->client.open ? 1u : 0u);
 
-    real_add_ip = charon->kernel->add_ip;
-    charon->kernel->add_ip = add_ip;
-    real_del_ip = charon->kernel->del_ip;
-    charon->kernel->del_ip = del_ip;
     swan->hold = jump_swan_hold_open(swan->settings.max_sessions * roles);
     if (swan->hold == NULL) {
         DBG1(DBG_CFG, "jumping: no memory to hold what is sent while a session has no path");
@@ -130,6 +103,7 @@ void jump_swan_esp_begin(struct jump_swan *swan)
     userspace = find_userspace();
     real_update_sa = charon->kernel->update_sa;
     charon->kernel->update_sa = update_sa;
+    jump_swan_stay_begin(userspace != NULL);
     jump_swan_mapping_begin();
     if (userspace != NULL)
         begin_userspace(swan);
@@ -143,10 +117,7 @@ void jump_swan_esp_end(void)
     jump_swan_mapping_end();
     if (charon->kernel->update_sa == update_sa)
         charon->kernel->update_sa = real_update_sa;
-    if (charon->kernel->add_ip == add_ip)
-        charon->kernel->add_ip = real_add_ip;
-    if (charon->kernel->del_ip == del_ip)
-        charon->kernel->del_ip = real_del_ip;
+    jump_swan_stay_end();
     if (userspace != NULL && *userspace != NULL && (*userspace)->policies->find_by_packet == find_by_packet)
         (*userspace)->policies->find_by_packet = real_find;
 }

@@ -94,7 +94,7 @@ static void move(ike_sa_t *sa, struct task *task)
     if (encapsulate)
         jump_swan_real.set_condition(sa, COND_NAT_FAKE, TRUE);
     if (encapsulate || !me->equals(me, my_host) || !other->equals(other, other_host))
-        jump_swan_esp_move(sa, me, other);
+        jump_swan_stay_move(sa, me, other);
     me->destroy(me);
     other->destroy(other);
 }

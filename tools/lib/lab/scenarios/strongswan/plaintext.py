@@ -49,7 +49,8 @@ def _expect(result):
     return found + expect_nothing(facts['taps']) + (expect_survived(result, moved=True, esp=False) if 'session' in result else [])
 
 
-@scenario('plaintext', 'everything that leaves both ends is looked at: addresses replaced, gone, in a hole, rekeyings', _expect)
+@scenario('plaintext', 'everything that leaves both ends is looked at: addresses replaced, gone, in a hole, rekeyings', _expect,
+          variants=((), ('--kernel',)))
 def plaintext(story):
     pair = story.pair(nat=False)
     network, place, client = pair.network, pair.network.clients[0], pair.clients[0]
