@@ -7,7 +7,6 @@ import re
 import threading
 
 from ...charon_story import scenario
-from ...network import SERVER
 from ...run import poll_until, wait_until
 from ...story import failed, pause
 from ...strongswan import PORT_NAT, TUNNEL_SERVER
@@ -36,7 +35,7 @@ def auth_lost(story):
             wait_until(lambda: pair.server.process and _UP.search(pair.server.log()), 30, 'the server is through')
             pause(_LATE_S, 'the last response is lost')
             pair.network.unmute()
-        pair.network.block(f'ip saddr {SERVER} udp sport {PORT_NAT}')
+        pair.network.block(f'iifname "wan" udp sport {PORT_NAT}')
         threading.Thread(target=until_repeated, daemon=True).start()
     pair = story.pair(before=lose)
     charons = {'client': pair.clients[0], 'server': pair.server}
