@@ -4,6 +4,8 @@
  * version than the headers it was compiled with, before it touches any structure of it.
  * Read next: adapters/strongswan/version.h.
  */
+#include <dlfcn.h>
+
 #include <daemon.h>
 #include <library.h>
 #include <plugins/plugin.h>
@@ -75,6 +77,12 @@ plugin_t *jumping_plugin_create(void)
     if (!streq(running, JUMP_STRONGSWAN_VERSION)) {
         DBG1(DBG_LIB, "jumping: not loaded: built for strongSwan " JUMP_STRONGSWAN_VERSION ", this one is %s",
              running[0] ? running : "of a version that cannot be told");
+        return NULL;
+    }
+    /* --enable-mediation adds methods inside ike_sa_t and peer_cfg_t (m4/jump_strongswan.m4 asks for it): this function is
+     * in libcharon exactly then. */
+    if (dlsym(RTLD_DEFAULT, "ike_me_create") == NULL) {
+        DBG1(DBG_LIB, "jumping: not loaded: built for a strongSwan with --enable-mediation (ME), as Debian's is, this one is without");
         return NULL;
     }
     INIT(this,
