@@ -375,7 +375,7 @@ static bool way_clear(const struct jump_control *control, struct jump_problem *p
     if (why == ECONNREFUSED && unlinkat(control->folder_fd, control->name, 0) == 0)
         return true;
     if (why == 0 || why == EAGAIN)
-        jump_problem_set(problem, "cannot listen on %s: another running process answers there (give this one another name=)",
+        jump_problem_set(problem, "cannot listen on %s: another running process answers there (give this one another name)",
                          control->path);
     else
         jump_problem_set(problem, "cannot replace the old socket %s: %s", control->path, strerror(errno));

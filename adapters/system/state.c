@@ -175,7 +175,7 @@ static bool folder_open(struct jump_state_folder *state, struct jump_problem *pr
     }
     /* flock, not fcntl: it goes with the open file, and so over the fork of a host that becomes a daemon. */
     if (flock(state->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        jump_problem_set(problem, "another running process has the name \"%s\" in %s: give this one another name=",
+        jump_problem_set(problem, "another running process has the name \"%s\" in %s: give this one another name",
                          state->name, state->path);
         return false;
     }
