@@ -139,6 +139,7 @@ struct jump_swan {
     jump_host last_host;
     bool networks_posted; /* one such post is enough */
     bool activity_runs;   /* activity.c's job is scheduled */
+    jump_time connections_ask_at;
     bool connections_seen; /* charon has had a connection since it started */
     unsigned quick_ends;  /* client: times in a row that sessions did not live for long */
     jump_time quick_at;   /* the last one */
@@ -205,6 +206,8 @@ bool jump_swan_peer_waits(struct jump_swan *swan, jump_host host, const uint32_t
 /** @return whether the session had such and is bound now; it has none any more */
 bool jump_swan_peer_waits_no_more(struct jump_swan *swan, jump_host host);
 /** Those of all unbound sessions. @return how many, at most cap */
+/** A CHILD_SA of this IKE_SA has come up with this reqid: whoever else waits with it has lost it. @return somebody had */
+bool jump_swan_peers_taken(struct jump_swan *swan, ike_sa_t *sa, uint32_t reqid);
 size_t jump_swan_peers_waiting(struct jump_swan *swan, uint32_t *out, size_t cap);
 /** A copy, without its objects' ids. @return false: unknown */
 bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy);
@@ -255,8 +258,8 @@ void jump_swan_reject_begin(struct jump_swan *swan);
 void jump_swan_reject_end(void);
 /** A session has lost its path. No lock is held. */
 void jump_swan_reject_stop(jump_host host);
-/** What jump_swan_peers_waiting says has changed. No lock is held. */
-void jump_swan_reject_look(struct jump_swan *swan);
+/** What jump_swan_peers_waiting says has changed; was_bound: because a session has a path again. No lock is held. */
+void jump_swan_reject_look(struct jump_swan *swan, bool was_bound);
 
 /* stay.c */
 void jump_swan_stay_begin(bool user_space);

@@ -30,6 +30,9 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
 
+#ifndef ICMP_FILTER
+#define ICMP_FILTER 1 /* of <linux/icmp.h>, which does not go with <netinet/ip_icmp.h>: a bit for each type that is not wanted */
+#endif
 #define FLOWS 256u
 #define QUOTE_BYTES (60u + 8u) /* the longest IPv4 header, and the ports and the sequence number; IPv6 without extensions */
 #define TIMES 9u               /* from two minutes, where a back-off ends, down to a fifth of a second */
@@ -196,12 +199,16 @@ static bool ask_for_log(struct mnl_socket *nl)
 
 void jump_swan_kick_begin(void)
 {
+    const uint32_t none4 = UINT32_MAX;
+    struct icmp6_filter none6;
+
     raw4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
     raw6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
+    ICMP6_FILTER_SETBLOCKALL(&none6);
     if (raw4 >= 0) /* neither is ever read */
-        (void)shutdown(raw4, SHUT_RD);
+        (void)setsockopt(raw4, SOL_RAW, ICMP_FILTER, &none4, sizeof none4);
     if (raw6 >= 0)
-        (void)shutdown(raw6, SHUT_RD);
+        (void)setsockopt(raw6, IPPROTO_ICMPV6, ICMP6_FILTER, &none6, sizeof none6);
     log_socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
     if (raw4 < 0 || log_socket == NULL || !ask_for_log(log_socket)) {
         DBG1(DBG_CFG, "jumping: no log of what is rejected (%s): after a hole TCP connections inside may wait for seconds",

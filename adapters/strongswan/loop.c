@@ -25,6 +25,8 @@
 #define NETWORKS_EVERY JUMP_MS(20)
 #define NETWORKS_LOOKS 3
 #define NETWORKS_SHARE 20 /* and no more of this thread's time than one in so many */
+#define MESSAGE_BIRTH 1 /* docs/protocol.md 2.2: what a client says first */
+#define CONNECTIONS_EVERY JUMP_MS(100) /* the question may go to a database */
 #define CLIENT_WITHIN JUMP_MS(170000) /* charon gives a handshake up after 165 s, as it is shipped */
 
 struct jump_swan *jump_swan;
@@ -414,8 +416,12 @@ static void take_post(struct jump_swan *swan, const struct jump_swan_post *post)
         in.received = post->received;
         break;
     }
-    if (jump_instance_feed(instance, &in) == JUMP_ERR_UNKNOWN && post->kind == JUMP_SWAN_POST_CLOSE)
-        jump_swan_peer_end(swan, post->host, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
+    if (jump_instance_feed(instance, &in) != JUMP_ERR_UNKNOWN)
+        return;
+    if (post->kind == JUMP_SWAN_POST_EPOCH) /* rekeyed before its client was heard: the key that it began with is gone */
+        settle_unopened(swan, NULL, post->host);
+    if (post->kind == JUMP_SWAN_POST_CLOSE || post->kind == JUMP_SWAN_POST_EPOCH)
+        jump_swan_peer_end(swan, post->host, post->kind == JUMP_SWAN_POST_EPOCH, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
 }
 
 static void take_posts(struct jump_swan *swan)
@@ -443,8 +449,9 @@ static bool has_connections(struct jump_swan *swan)
     enumerator_t *all;
     peer_cfg_t *any;
 
-    if (swan->connections_seen)
-        return true;
+    if (swan->connections_seen || jump_clock_now() < swan->connections_ask_at)
+        return swan->connections_seen;
+    swan->connections_ask_at = jump_clock_now() + CONNECTIONS_EVERY;
     all = charon->backends->create_peer_cfg_enumerator(charon->backends, NULL, NULL, NULL, NULL, IKEV2);
     swan->connections_seen = all->enumerate(all, &any);
     all->destroy(all);
@@ -459,7 +466,7 @@ static void take_datagram(struct jump_swan *swan)
 
     if (!role->open || (d->from_client && !has_connections(swan)))
         return;
-    if (d->from_client)
+    if (d->from_client && (d->bytes[0] & 0x0f) == MESSAGE_BIRTH)
         settle_unopened(swan, &d->from, 0);
     if (!d->from_client) { /* the core's path of a client is its own way out */
         const struct jump_swan_way *way = way_of(swan, &d->to);

@@ -257,6 +257,27 @@ bool jump_swan_peer_waits_no_more(struct jump_swan *swan, jump_host host)
     return waited;
 }
 
+bool jump_swan_peers_taken(struct jump_swan *swan, ike_sa_t *sa, uint32_t reqid)
+{
+    struct jump_swan_peer *peer, *own;
+    enumerator_t *enumerator;
+    bool taken = false;
+    void *key;
+
+    swan->lock->lock(swan->lock);
+    own = swan->by_sa->get(swan->by_sa, sa);
+    enumerator = swan->by_host->create_enumerator(swan->by_host);
+    while (enumerator->enumerate(enumerator, &key, &peer))
+        for (size_t i = peer == own ? 0 : peer->waiting_len; i-- > 0;)
+            if (peer->waiting[i] == reqid) {
+                peer->waiting[i] = peer->waiting[--peer->waiting_len];
+                taken = true;
+            }
+    enumerator->destroy(enumerator);
+    swan->lock->unlock(swan->lock);
+    return taken;
+}
+
 size_t jump_swan_peers_waiting(struct jump_swan *swan, uint32_t *out, size_t cap)
 {
     enumerator_t *enumerator;
@@ -296,7 +317,7 @@ void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, en
     jump_swan_hold_end(swan->hold, host);
     queue(job);
     if (waited)
-        jump_swan_reject_look(swan);
+        jump_swan_reject_look(swan, false);
 }
 
 void jump_swan_peers_clear(struct jump_swan *swan)

@@ -278,7 +278,7 @@ static job_requeue_t run(void *host)
     if (binding != 0 && jump_swan_hold_go(jump_swan->hold, (jump_host)(uintptr_t)host, binding))
         jump_swan_wake(jump_swan);
     if (jump_swan_peer_waits_no_more(jump_swan, (jump_host)(uintptr_t)host))
-        jump_swan_reject_look(jump_swan);
+        jump_swan_reject_look(jump_swan, true);
     return JOB_REQUEUE_NONE;
 }
 

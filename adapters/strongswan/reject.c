@@ -7,9 +7,10 @@
  * them at the end. Connections being opened, and those being reset, are left alone. What is rejected is lost either way: it
  * would go where nobody receives it.
  *
- * The rules name the kernel's reqid, which is one CHILD_SA's own, and nothing else: no address, no port. They are in a table
- * that is ours alone, their entries end by themselves if we do not renew them, and there is none while every session has a
- * path. nft is asked, and where this kernel has none iptables, through a shell in one of charon's workers, as its updown
+ * The rules name the kernel's reqid and nothing else: no address, no port. charon gives CHILD_SAs with the same traffic selectors
+ * the same reqid, and the newest of them carries the traffic: a reqid is waited for only until another one comes up. The rules
+ * are in a table (iptables: a chain) that is ours alone, and there is none while every session has a path; nft's entries
+ * end by themselves if we do not renew them, what iptables has is taken away at the next start. nft is asked, and where this kernel has none iptables, through a shell in one of charon's workers, as its updown
  * plugin does. Its lock is held then, no other, and no IKE_SA.
  */
 #include <stdarg.h>
@@ -32,8 +33,9 @@
 #define GROUP TEXT(JUMP_SWAN_LOG_GROUP)
 #define TRIES \
     "tcp flags & (syn|rst) == 0 ipsec out reqid @waiting log group " GROUP " snaplen 128 reject with icmpx type host-unreachable"
+#define PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n" /* charon's shell has none of its own */
 #define OLD_BEGIN \
-    "exec >/dev/null 2>&1; for t in iptables ip6tables; do u=icmp-host-unreachable; [ $t = iptables ] || u=icmp6-addr-unreachable\n" \
+    PATH "exec >/dev/null 2>&1; for t in iptables ip6tables; do u=icmp-host-unreachable; [ $t = iptables ] || u=icmp6-addr-unreachable\n" \
     "command -v $t-legacy && t=$t-legacy; t=\"$t -w 2\"; for c in OUTPUT FORWARD; do\n" \
     "j=\"$c -p tcp --tcp-flags SYN,RST NONE -j jumping\"; "
 
@@ -44,6 +46,7 @@ static char *applied; /* the newest script; NULL: none yet */
 static bool renewing; /* a job that renews is scheduled */
 static bool said;
 static bool asked;    /* a job that looks at the table is queued; under jump_swan->lock */
+static bool bound;    /* since the last look a session was bound that had waited: under jump_swan->lock */
 
 struct text {
     char bytes[2048 + REQIDS_MAX * 48];
@@ -68,7 +71,7 @@ static void write_script(struct text *text, const uint32_t *reqids, size_t len, 
 {
     text->len = 0;
     if (!old) {
-        add(text, "exec nft -f - <<'E' >/dev/null 2>&1\n" WITHOUT);
+        add(text, PATH "exec nft -f - <<'E' >/dev/null 2>&1\n" WITHOUT);
         if (len > 0)
             add(text, "table inet jumping {\nset waiting { typeof ipsec out reqid; flags timeout; elements = {");
         for (size_t i = 0; i < len; i++)
@@ -78,7 +81,7 @@ static void write_script(struct text *text, const uint32_t *reqids, size_t len, 
                       "chain forward { type filter hook forward priority 0; " TRIES "; }\n}\n");
         add(text, "E\n");
     } else if (len == 0 && !away) {
-        add(text, OLD_BEGIN ":; done; $t -F jumping; done; exit 0\n");
+        add(text, OLD_BEGIN ":; done; $t -n -L jumping || continue; $t -F jumping || s=1; done; exit ${s:-0}\n");
     } else if (len == 0) {
         add(text, OLD_BEGIN "$t -D $j; done; $t -F jumping; $t -X jumping; done; exit 0\n");
     } else {
@@ -122,13 +125,16 @@ static bool apply(bool renew)
     clean = true;
     write_script(&text, reqids, len, false);
     if (renew || (applied == NULL ? len > 0 : strcmp(applied, text.bytes) != 0)) {
-        if (!run_script(&text) && !said) {
+        bool done = run_script(&text);
+
+        if (!done && !said) {
             said = true;
             DBG1(DBG_CFG, "jumping: neither nft nor iptables rejects what has no path: after a hole TCP connections inside come "
                           "back when they try again by themselves");
         }
         free(applied);
-        applied = strdup(text.bytes);
+        applied = strdup(done ? text.bytes : ""); /* what could not be taken away is tried again */
+        return len > 0 || !done;
     }
     return len > 0;
 }
@@ -143,15 +149,19 @@ static job_requeue_t renew(void *unused)
 
 static job_requeue_t look(void *unused)
 {
-    bool waiting;
+    bool waiting, wake;
 
+    turn->lock(turn); /* before `asked` is taken back: one job waits for the turn, not one for each that asks meanwhile */
     jump_swan->lock->lock(jump_swan->lock);
     asked = false;
+    wake = bound;
+    bound = false;
     jump_swan->lock->unlock(jump_swan->lock);
-    turn->lock(turn);
-    jump_swan_kick(); /* they try often from now on, and show themselves once more */
+    if (wake)
+        jump_swan_kick(); /* they try often from now on, and show themselves once more */
     waiting = apply(false);
-    jump_swan_kick();
+    if (wake)
+        jump_swan_kick();
     if (waiting && !renewing) {
         renewing = true;
         lib->scheduler->schedule_job_ms(lib->scheduler, (job_t *)callback_job_create(renew, NULL, NULL, NULL), RENEW_MS);
@@ -160,7 +170,7 @@ static job_requeue_t look(void *unused)
     return JOB_REQUEUE_NONE;
 }
 
-void jump_swan_reject_look(struct jump_swan *swan)
+void jump_swan_reject_look(struct jump_swan *swan, bool was_bound)
 {
     bool first;
 
@@ -169,6 +179,7 @@ void jump_swan_reject_look(struct jump_swan *swan)
     swan->lock->lock(swan->lock);
     first = !asked;
     asked = true;
+    bound |= was_bound;
     swan->lock->unlock(swan->lock);
     if (first)
         lib->processor->queue_job(lib->processor, (job_t *)callback_job_create_with_prio(look, NULL, NULL, NULL, JOB_PRIO_HIGH));
@@ -207,7 +218,7 @@ static job_requeue_t collect(void *host)
     }
     id->destroy(id);
     if (jump_swan_peer_waits(jump_swan, (jump_host)(uintptr_t)host, reqids, len))
-        jump_swan_reject_look(jump_swan);
+        jump_swan_reject_look(jump_swan, false);
     return JOB_REQUEUE_NONE;
 }
 
@@ -222,8 +233,7 @@ void jump_swan_reject_begin(struct jump_swan *swan)
 {
     jump_swan_kick_begin();
     turn = mutex_create(MUTEX_TYPE_DEFAULT);
-    asked = renewing = said = clean = false;
-    jump_swan_reject_look(swan);
+    asked = bound = renewing = said = clean = false;
 }
 
 void jump_swan_reject_end(void)

@@ -107,6 +107,7 @@ bool jump_swan_open(struct jump_problem *problem)
         return false;
     }
     jump_swan_listen_begin();
+    jump_swan_reject_look(swan, false); /* for what an earlier life may have left; nothing can fail any more */
     DBG1(DBG_CFG, "jumping: loaded:%s%s%s%s, policy %s, audit in %s", swan->server.open ? " server " : "",
          swan->server.instance.name, swan->client.open ? " client " : "", swan->client.instance.name, swan->settings.policy,
          swan->settings.audit_dir);
