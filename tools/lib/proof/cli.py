@@ -7,9 +7,9 @@ docstring is the part's help. Owns the words, the last line and the exit status;
 import argparse
 import sys
 
-from . import tree
+from . import coverage, tree
 
-PARTS = {}
+PARTS = {'coverage': coverage}
 
 
 def main():
