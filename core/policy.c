@@ -81,29 +81,6 @@ static void add_number(struct text *to, uint64_t number)
     add(to, &digits[at]);
 }
 
-/* A value as a person would write it in the file. */
-static void add_value(struct text *to, enum jump_policy_type type, uint32_t value)
-{
-    if (type == JUMP_POLICY_RATIO) {
-        add_number(to, value / JUMP_PPM);
-        uint32_t rest = value % JUMP_PPM;
-        if (rest != 0)
-            add(to, ".");
-        for (uint32_t unit = JUMP_PPM / 10; rest != 0; unit /= 10) {
-            add_number(to, rest / unit);
-            rest %= unit;
-        }
-    } else if (type == JUMP_POLICY_PROTOCOLS) {
-        bool udp = (value & JUMP_PROTO_BIT(JUMP_PROTO_UDP)) != 0;
-        bool tcp = (value & JUMP_PROTO_BIT(JUMP_PROTO_TCP)) != 0;
-        add(to, udp ? "udp" : "");
-        add(to, udp && tcp ? ", " : "");
-        add(to, tcp ? "tcp" : "");
-    } else {
-        add_number(to, value);
-    }
-}
-
 static void add_range(struct text *to, const struct jump_policy_row *row)
 {
     switch (row->type) {
@@ -391,7 +368,7 @@ static void refuse_bound(struct jump_policy_draft *draft, const struct bound *bo
         finding(draft, &overflow, draft->line[blamed],
                 draft->line[against] != 0 ? "does not go with another key" : "does not go with another key's default");
     name_key(error, row->section, row->key);
-    add_value(&(struct text){.bytes = error->value}, row->type, jump_policy_value(&draft->policy, blamed));
+    add_number(&(struct text){.bytes = error->value}, jump_policy_value(&draft->policy, blamed)); /* all of them are times */
 
     struct text range = {.bytes = error->range};
     add(&range, own ? told[bound->relation] : told_back[bound->relation]);
@@ -405,7 +382,7 @@ static void refuse_bound(struct jump_policy_draft *draft, const struct bound *bo
         add_number(&range, bound->factor);
     }
     add(&range, " (");
-    add_value(&range, jump_policy_rows[against].type, jump_policy_value(&draft->policy, against));
+    add_number(&range, jump_policy_value(&draft->policy, against));
     add(&range, ")");
 }
 

@@ -32,6 +32,7 @@ unit_tests = \
 	tests/unit/test_engine_rest tests/unit/test_engine_cookies tests/unit/test_engine_weather \
 	tests/unit/test_engine_policy \
 	tests/unit/test_engine_soak \
+	tests/unit/test_engine_edges \
 	tests/unit/test_scenarios
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
@@ -178,6 +179,10 @@ tests_unit_test_engine_policy_LDADD = $(engine_ldadd)
 tests_unit_test_engine_soak_SOURCES = tests/unit/test_engine_soak.c
 tests_unit_test_engine_soak_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_soak_LDADD = $(engine_ldadd)
+
+tests_unit_test_engine_edges_SOURCES = tests/unit/test_engine_edges.c
+tests_unit_test_engine_edges_CPPFLAGS = $(engine_cppflags)
+tests_unit_test_engine_edges_LDADD = $(engine_ldadd)
 
 # Each story is one test of test_scenarios.
 EXTRA_DIST += tests/scenarios/README.md \
