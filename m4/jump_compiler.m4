@@ -1,10 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # JUMP_COMPILER: warnings that are errors here, hardening, and what only tests want: --enable-sanitizers,
-# --enable-thread-sanitizer, --enable-coverage.
+# --enable-fuzzers, --enable-thread-sanitizer, --enable-coverage.
 AC_DEFUN([JUMP_COMPILER], [
   AC_ARG_ENABLE([sanitizers],
     [AS_HELP_STRING([--enable-sanitizers], [build everything with ASan and UBSan (for make check)])],
     [], [enable_sanitizers=no])
+  AC_ARG_ENABLE([fuzzers],
+    [AS_HELP_STRING([--enable-fuzzers], [build everything with ASan, UBSan and coverage for tests/fuzz (CC=clang or afl-clang-fast)])],
+    [], [enable_fuzzers=no])
+  AS_IF([test "$enable_fuzzers" = yes],
+    [jump_saved_cflags="$CFLAGS"
+     CFLAGS="$CFLAGS -fsanitize=fuzzer-no-link"
+     AC_COMPILE_IFELSE([AC_LANG_PROGRAM([], [])], [],
+       [AC_MSG_ERROR([--enable-fuzzers needs clang with libFuzzer: CC=clang (Debian: clang and libclang-rt-14-dev)])])
+     CFLAGS="$jump_saved_cflags"
+     enable_sanitizers=yes])
   AC_ARG_ENABLE([thread-sanitizer],
     [AS_HELP_STRING([--enable-thread-sanitizer], [build everything with TSan (tools/proof threads)])],
     [], [enable_thread_sanitizer=no])
@@ -32,7 +42,9 @@ AC_DEFUN([JUMP_COMPILER], [
     [JUMP_CFLAGS="$JUMP_CFLAGS --coverage -fprofile-update=atomic"
      JUMP_LDFLAGS="$JUMP_LDFLAGS --coverage"],
     [JUMP_CFLAGS="$JUMP_CFLAGS -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"])
+  AS_IF([test "$enable_fuzzers" = yes], [JUMP_CFLAGS="$JUMP_CFLAGS -fsanitize=fuzzer-no-link"])
   AC_SUBST([JUMP_CFLAGS])
   AC_SUBST([JUMP_LDFLAGS])
   AM_CONDITIONAL([SANITIZERS], [test "$enable_sanitizers" = yes])
+  AM_CONDITIONAL([FUZZERS], [test "$enable_fuzzers" = yes])
 ])
