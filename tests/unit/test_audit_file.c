@@ -202,7 +202,7 @@ static void test_audit_file_a_line_that_a_kill_tore_is_noted_and_taken_away(void
 
 static void test_audit_file_a_piece_that_the_writer_did_not_write_is_found(void)
 {
-    static const char *const pieces[] = {"x", "{\"seq\":9,\"prev\":\"ab", "{\"seq\":8,"};
+    static const char *const pieces[] = {"x", "{\"seq\":9,\"prev\":\"AB", "{\"seq\":8,"}; /* no link begins so: its hex is small */
 
     for (size_t i = 0; i < sizeof pieces / sizeof pieces[0]; i++) {
         struct lines *lines = small_log();
