@@ -33,7 +33,7 @@
 #include "system/netlink.h"
 
 #define JUMP_SWAN_OBJECTS 4    /* IKE_SAs of one session at a time: the newest, and those that rekeying left to be deleted */
-#define JUMP_SWAN_CHILD_WANTS 8
+#define JUMP_SWAN_CHILD_WANTS 24 /* eight CHILD_SAs: to rekey, and each direction to expire */
 #define JUMP_SWAN_REQIDS 8 /* CHILD_SAs of a session whose connections are told that it has no path */
 #define JUMP_SWAN_NAME_BYTES 128
 

@@ -33,6 +33,22 @@ static bool add_object(struct jump_swan *swan, struct jump_swan_peer *peer, ike_
     return true;
 }
 
+/* The CHILD_SAs belong to the new object, and so does what waits for the server's turn (rebind.c). */
+static void pass_on_children(struct jump_swan_peer *peer, ike_sa_t *old)
+{
+    struct jump_swan_object *heir = &peer->objects[0];
+
+    for (size_t i = 1; i < peer->objects_len; i++) {
+        struct jump_swan_object *object = &peer->objects[i];
+
+        if (object->sa != old)
+            continue;
+        memcpy(heir->children, object->children, object->children_len * sizeof object->children[0]);
+        heir->children_len = object->children_len;
+        object->children_len = 0;
+    }
+}
+
 /* Nobody needs it any more. */
 static bool is_over(const struct jump_swan_peer *peer)
 {
@@ -97,6 +113,7 @@ bool jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa)
     peer = swan->by_sa->get(swan->by_sa, old);
     if (peer != NULL && add_object(swan, peer, sa, id)) {
         id = NULL;
+        pass_on_children(peer, old);
         /* It was made as the old one stood. What the core has said since then may have been carried out on the old one. */
         if (peer->phase == JUMP_SWAN_BOUND || peer->phase == JUMP_SWAN_DOOMED)
             job = job_for(peer);

@@ -16,6 +16,9 @@
 #define YOUNG_FOR JUMP_MS(60000) /* a session that ends younger makes the next connection wait longer */
 #define PAUSE_MAX 6              /* 2^6 s */
 #define AT_ONCE JUMP_MS(1000)
+/* Keys that fell due in a hole are due at both ends. Where both begin, charon refuses some of it (TEMPORARY_FAILURE) and tries
+ * again 6 to 15 s later. So the client begins, and the server does only what the client has not done by then. */
+#define SERVER_LATER_MS 2000
 
 /* What there is to do with one object. */
 struct task {
@@ -23,15 +26,15 @@ struct task {
     enum jump_role role;
     enum jump_reason reason, peer_reason;
     jump_time made_at;
-    bool newest;
+    bool newest, put_off;
     struct jump_path local, remote;
     uint32_t binding;
     bool moved, translated;
     struct jump_swan_object object; /* a copy; its wants are taken out of the table */
 };
 
-/* The ids of the session's objects, cloned, newest first; the next word on this session queues another job. */
-static size_t objects(jump_host host, ike_sa_id_t *ids[JUMP_SWAN_OBJECTS])
+/* The ids of the session's objects, cloned, newest first; unless late, the next word on this session queues another job. */
+static size_t objects(jump_host host, bool late, ike_sa_id_t *ids[JUMP_SWAN_OBJECTS])
 {
     struct jump_swan_peer *peer;
     size_t len = 0;
@@ -39,7 +42,7 @@ static size_t objects(jump_host host, ike_sa_id_t *ids[JUMP_SWAN_OBJECTS])
     jump_swan->lock->lock(jump_swan->lock);
     peer = jump_swan->by_host->get(jump_swan->by_host, (void *)(uintptr_t)host);
     if (peer != NULL) {
-        peer->job_queued = false;
+        peer->job_queued = peer->job_queued && late;
         for (; len < peer->objects_len; len++)
             ids[len] = peer->objects[len].id->clone(peer->objects[len].id);
     }
@@ -47,8 +50,10 @@ static size_t objects(jump_host host, ike_sa_id_t *ids[JUMP_SWAN_OBJECTS])
     return len;
 }
 
-static bool take(struct task *task, ike_sa_t *sa)
+/* @param late  the server's turn has come */
+static bool take(struct task *task, ike_sa_t *sa, bool late)
 {
+    const unsigned keys = JUMP_SWAN_WANT_REKEY | JUMP_SWAN_WANT_REAUTH;
     struct jump_swan_peer *peer;
     bool found = false;
 
@@ -64,11 +69,17 @@ static bool take(struct task *task, ike_sa_t *sa)
                               .made_at = peer->made_at, .newest = i == 0,
                               .local = peer->local, .remote = peer->remote, .binding = peer->binding, .moved = peer->moved,
                               .translated = peer->translated, .object = *object};
-        if (peer->phase == JUMP_SWAN_BOUND) {
-            object->swallowed = false;
-            object->wants = 0;
+        if (peer->phase != JUMP_SWAN_BOUND)
+            continue;
+        task->put_off = peer->role == JUMP_SERVER && !late && (object->children_len > 0 || (object->wants & keys) != 0);
+        if (task->put_off) {
+            task->object.wants &= ~keys;
+            task->object.children_len = 0;
+        } else {
             object->children_len = 0;
         }
+        object->wants &= task->put_off ? keys : 0;
+        object->swallowed = false;
     }
     jump_swan->lock->unlock(jump_swan->lock);
     return found;
@@ -115,6 +126,7 @@ static void tell_children(ike_sa_t *sa)
 static status_t resume(ike_sa_t *sa, const struct task *task)
 {
     const struct jump_swan_object *o = &task->object;
+    unsigned wants = task->newest ? o->wants : o->wants & JUMP_SWAN_WANT_DELETE; /* an older one has been rekeyed */
     status_t status = SUCCESS;
 
     if (o->swallowed)
@@ -123,11 +135,11 @@ static status_t resume(ike_sa_t *sa, const struct task *task)
         status = o->children[i].remove
                      ? jump_swan_real.delete_child_sa(sa, o->children[i].protocol, o->children[i].spi, o->children[i].expired)
                      : jump_swan_real.rekey_child_sa(sa, o->children[i].protocol, o->children[i].spi);
-    if ((o->wants & JUMP_SWAN_WANT_DELETE) && status != DESTROY_ME)
+    if ((wants & JUMP_SWAN_WANT_DELETE) && status != DESTROY_ME)
         status = jump_swan_real.delete(sa, FALSE);
-    else if ((o->wants & JUMP_SWAN_WANT_REAUTH) && status != DESTROY_ME)
+    else if ((wants & JUMP_SWAN_WANT_REAUTH) && status != DESTROY_ME)
         status = jump_swan_real.reauth(sa);
-    else if ((o->wants & JUMP_SWAN_WANT_REKEY) && status != DESTROY_ME)
+    else if ((wants & JUMP_SWAN_WANT_REKEY) && status != DESTROY_ME)
         status = jump_swan_real.rekey(sa);
     return status;
 }
@@ -224,8 +236,9 @@ static void begin_again(ike_sa_t *sa, const struct task *task)
         lib->processor->queue_job(lib->processor, job);
 }
 
-/* @return the number of the binding that it follows now; 0: it has none */
-static uint32_t follow(ike_sa_id_t *id)
+/* @param put_off  set if something is left for the server's turn
+ * @return the number of the binding that it follows now; 0: it has none */
+static uint32_t follow(ike_sa_id_t *id, bool late, bool *put_off)
 {
     ike_sa_manager_t *manager = charon->ike_sa_manager;
     ike_sa_t *sa = manager->checkout(manager, id);
@@ -233,12 +246,13 @@ static uint32_t follow(ike_sa_id_t *id)
 
     if (sa == NULL)
         return 0;
-    if (!take(&task, sa)) {
+    if (!take(&task, sa, late)) {
         manager->checkin(manager, sa);
         return 0;
     }
     switch (task.phase) {
     case JUMP_SWAN_BOUND:
+        *put_off |= task.put_off;
         move(sa, &task);
         tell_children(sa);
         if (resume(sa, &task) == DESTROY_ME)
@@ -263,23 +277,40 @@ static uint32_t follow(ike_sa_id_t *id)
     }
 }
 
-static job_requeue_t run(void *host)
+static job_requeue_t run_late(void *host);
+
+static job_requeue_t follow_all(jump_host host, bool late)
 {
     ike_sa_id_t *ids[JUMP_SWAN_OBJECTS];
-    size_t len = objects((jump_host)(uintptr_t)host, ids);
+    size_t len = objects(host, late, ids);
     uint32_t binding = 0;
+    bool put_off = false;
 
     for (size_t i = len; i-- > 0;) { /* the old ones first: the newest may begin anew */
-        uint32_t followed = follow(ids[i]);
+        uint32_t followed = follow(ids[i], late, &put_off);
 
         binding = followed != 0 ? followed : binding; /* where the newest was not found, the others are all there is */
         ids[i]->destroy(ids[i]);
     }
-    if (binding != 0 && jump_swan_hold_go(jump_swan->hold, (jump_host)(uintptr_t)host, binding))
+    if (put_off)
+        lib->scheduler->schedule_job_ms(lib->scheduler,
+                                        (job_t *)callback_job_create(run_late, (void *)(uintptr_t)host, NULL, NULL),
+                                        SERVER_LATER_MS);
+    if (binding != 0 && jump_swan_hold_go(jump_swan->hold, host, binding))
         jump_swan_wake(jump_swan);
-    if (jump_swan_peer_waits_no_more(jump_swan, (jump_host)(uintptr_t)host))
+    if (jump_swan_peer_waits_no_more(jump_swan, host))
         jump_swan_reject_look(jump_swan, true);
     return JOB_REQUEUE_NONE;
+}
+
+static job_requeue_t run(void *host)
+{
+    return follow_all((jump_host)(uintptr_t)host, false);
+}
+
+static job_requeue_t run_late(void *host)
+{
+    return jump_swan != NULL ? follow_all((jump_host)(uintptr_t)host, true) : JOB_REQUEUE_NONE;
 }
 
 job_t *jump_swan_rebind_job(jump_host host)

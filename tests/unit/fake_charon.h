@@ -219,6 +219,7 @@ static ike_sa_t *new_sa(bool initiator)
 
 static job_t *jobs[64]; /* queued, oldest first */
 static unsigned jobs_len, scheduled, scheduled_s;
+static job_t *later; /* the newest one that was scheduled */
 
 static void fake_queue(processor_t *this, job_t *job)
 {
@@ -232,7 +233,8 @@ static void fake_schedule(scheduler_t *this, job_t *job, uint32_t seconds)
     (void)this;
     scheduled++;
     scheduled_s = seconds;
-    job->destroy(job);
+    DESTROY_IF(later);
+    later = job;
 }
 
 static void fake_schedule_ms(scheduler_t *this, job_t *job, uint32_t ms)
@@ -253,6 +255,18 @@ static void drop_jobs(void)
 {
     while (jobs_len > 0)
         jobs[jobs_len - 1]->destroy(jobs[jobs_len - 1]), jobs_len--;
+    DESTROY_IF(later);
+    later = NULL;
+}
+
+static inline void run_later(void)
+{
+    job_t *job = later;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(job);
+    later = NULL;
+    CU_ASSERT_EQUAL(job->execute(job).type, JOB_REQUEUE_TYPE_NONE);
+    job->destroy(job);
 }
 
 /* The order in which objects came back: their numbers in fakes; destroyed ones as capitals of the alphabet. */

@@ -375,7 +375,8 @@ static void test_strongswan_sessions_what_falls_due_without_a_path_is_collected(
     }
     CU_ASSERT_EQUAL(sa->delete_child_sa(sa, PROTO_ESP, 1, TRUE), SUCCESS); /* another wish than its rekeying */
     CU_ASSERT_EQUAL(object->children_len, JUMP_SWAN_CHILD_WANTS);
-    CU_ASSERT_TRUE(object->children[7].remove && object->children[7].expired && object->children[7].spi == 1);
+    CU_ASSERT_TRUE(object->children[JUMP_SWAN_CHILD_WANTS - 1].remove && object->children[JUMP_SWAN_CHILD_WANTS - 1].expired
+                   && object->children[JUMP_SWAN_CHILD_WANTS - 1].spi == 1);
     CU_ASSERT_STRING_EQUAL(fake(sa)->order, "");
     (void)sa->rekey_child_sa(sa, PROTO_ESP, 99); /* one too many is done as charon would */
     CU_ASSERT_STRING_EQUAL(fake(sa)->order, "K");
@@ -517,6 +518,67 @@ static void test_strongswan_sessions_what_waited_is_taken_up_once_and_in_its_ord
     end();
 }
 
+/* Keys that are due at both ends: the client begins. */
+static void test_strongswan_sessions_the_server_leaves_what_is_due_to_the_client_for_a_while(void)
+{
+    ike_sa_t *old, *sa;
+    jump_host host;
+
+    begin();
+    old = new_sa(false);
+    sa = new_sa(false);
+    host = add(old, JUMP_SERVER);
+    (void)rekeyed(old, sa);
+    drop_jobs();
+    fake(old)->state = IKE_REKEYED;
+    jump_swan_peer_unbind(swan, host);
+    (void)old->delete(old, FALSE);
+    (void)sa->rekey(sa);
+    (void)sa->rekey_child_sa(sa, PROTO_ESP, 6);
+    (void)sa->retransmit(sa, 17);
+    bind_to(host, "198.51.100.1", 4500, "203.0.113.9", 4500);
+    run_jobs();
+    CU_ASSERT_STRING_EQUAL(fake(old)->order, "ud"); /* nobody else would do these */
+    CU_ASSERT_STRING_EQUAL(fake(sa)->order, "ut");
+    CU_ASSERT_EQUAL(object_of(sa)->wants, JUMP_SWAN_WANT_REKEY);
+    jump_swan_peer_unbind(swan, host);
+    run_later();
+    CU_ASSERT_STRING_EQUAL(fake(sa)->order, "ut"); /* no path again: it goes on waiting */
+    bind_to(host, "198.51.100.1", 4500, "203.0.113.9", 4500);
+    run_jobs();
+    run_later();
+    CU_ASSERT_STRING_EQUAL(fake(sa)->order, "utKk");
+    CU_ASSERT_PTR_NULL(later);
+    bind_to(host, "198.51.100.1", 4500, "203.0.113.9", 4500);
+    run_jobs();
+    CU_ASSERT_STRING_EQUAL(fake(sa)->order, "utKk");
+    CU_ASSERT_PTR_NULL(later);
+    end();
+}
+
+/* The client's rekeying of the IKE_SA came first: that is done, and the CHILD_SAs have moved to the new object. */
+static void test_strongswan_sessions_what_the_server_put_off_goes_on_to_the_new_object(void)
+{
+    ike_sa_t *old, *sa;
+    jump_host host;
+
+    begin();
+    old = new_sa(false);
+    sa = new_sa(false);
+    host = add(old, JUMP_SERVER);
+    jump_swan_peer_unbind(swan, host);
+    (void)old->rekey(old);
+    (void)old->rekey_child_sa(old, PROTO_ESP, 6);
+    bind_there(host);
+    run_jobs();
+    (void)rekeyed(old, sa);
+    run_jobs();
+    run_later();
+    CU_ASSERT_STRING_EQUAL(fake(old)->order, "");
+    CU_ASSERT_STRING_EQUAL(fake(sa)->order, "K");
+    end();
+}
+
 static void test_strongswan_sessions_a_path_that_went_again_leaves_waiting_what_waited(void)
 {
     ike_sa_t *sa;
@@ -628,6 +690,7 @@ static unsigned after(enum jump_role role, bool reestablish, status_t charons, e
     now += lifetime;
     jump_swan_peer_end(swan, host, true, reason, peer_reason);
     run_jobs();
+    drop_jobs(); /* the one that waits, too */
     CU_ASSERT_EQUAL(came_back[destroyed], 'A' + (fake(sa) - fakes));
     CU_ASSERT_EQUAL(references, 0);
     *asked = fake(sa)->done.reestablish;
@@ -705,6 +768,8 @@ static void test_strongswan_sessions_clients_whose_sessions_end_young_wait_befor
     X(test_strongswan_sessions_an_object_is_moved_only_where_something_changed)           \
     X(test_strongswan_sessions_esp_is_encapsulated_from_the_first_move_on)                \
     X(test_strongswan_sessions_what_waited_is_taken_up_once_and_in_its_order)             \
+    X(test_strongswan_sessions_the_server_leaves_what_is_due_to_the_client_for_a_while) \
+    X(test_strongswan_sessions_what_the_server_put_off_goes_on_to_the_new_object) \
     X(test_strongswan_sessions_a_path_that_went_again_leaves_waiting_what_waited)         \
     X(test_strongswan_sessions_an_object_that_gives_up_when_it_is_taken_up_is_destroyed)  \
     X(test_strongswan_sessions_a_doomed_session_takes_all_its_objects_along)              \
