@@ -25,7 +25,7 @@ unit_tests = \
 	tests/unit/test_engine_forgeries \
 	tests/unit/test_engine_endings \
 	tests/unit/test_engine_invariants \
-	tests/unit/test_engine_store \
+	tests/unit/test_engine_store tests/unit/test_engine_nodes \
 	tests/unit/test_engine_keys \
 	tests/unit/test_engine_withheld \
 	tests/unit/test_engine_sessions \
@@ -76,6 +76,7 @@ tests_unit_test_vectors_LDADD = $(unit_ldadd)
 
 EXTRA_DIST += tests/unit/fields.h tests/vectors/vectors.txt tests/vectors/reference.py
 EXTRA_DIST += docs/protocol.md docs/requirements.md docs/state-machine.md tools/gen-state-machine
+EXTRA_DIST += docs/attacks.md tests/attacks.ini tools/gen-attacks
 dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
 
 # The system adapters and the store contract. test_audit_* and test_control run ./jumpctl too: both ends belong together.
@@ -147,6 +148,11 @@ tests_unit_test_engine_store_SOURCES = tests/unit/test_engine_store.c
 tests_unit_test_engine_store_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_store_LDADD = $(engine_ldadd)
 
+# The memory store stands for one that nodes share.
+tests_unit_test_engine_nodes_SOURCES = tests/unit/test_engine_nodes.c
+tests_unit_test_engine_nodes_CPPFLAGS = $(engine_cppflags) -I$(srcdir)/adapters
+tests_unit_test_engine_nodes_LDADD = libjump-store.la $(engine_ldadd)
+
 tests_unit_test_engine_keys_SOURCES = tests/unit/test_engine_keys.c
 tests_unit_test_engine_keys_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_keys_LDADD = $(engine_ldadd)
@@ -215,6 +221,6 @@ endif
 dist_check_SCRIPTS += \
 	tests/checks/check-core-symbols tests/checks/check-layout tests/checks/check-links tests/checks/check-requirements \
 	tests/checks/check-table-rows tests/checks/check-one-list tests/checks/check-strongswan-loads \
-	tests/checks/check-strongswan-settings \
+	tests/checks/check-strongswan-settings tests/checks/check-attacks \
 	tests/checks/check-the-checks
 TESTS += $(dist_check_SCRIPTS)

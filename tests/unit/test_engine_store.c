@@ -51,7 +51,7 @@ static void hold_a_commit(void)
     WAIT(w.held_count == 1, 3000);
 }
 
-static void test_store_accept_leaves_only_after_the_write(void)
+static void test_store_A09_accept_leaves_only_after_the_write(void)
 {
     begin();
     hold_a_commit();
@@ -74,7 +74,7 @@ static void test_store_accept_leaves_only_after_the_write(void)
     story_end();
 }
 
-static void test_store_the_first_attach_waits_for_its_write_too(void)
+static void test_store_A09_the_first_attach_waits_for_its_write_too(void)
 {
     story_prepare(1);
     w.store = WORLD_STORE_HELD;
@@ -133,7 +133,7 @@ static void test_store_while_a_commit_is_out_requests_and_proofs_are_dropped_sil
     story_end();
 }
 
-static void test_store_a_conflict_binds_nothing_and_says_atomicity_failed(void)
+static void test_store_A09_a_conflict_binds_nothing_and_says_atomicity_failed(void)
 {
     struct peek_record before, after;
     begin();
@@ -151,7 +151,7 @@ static void test_store_a_conflict_binds_nothing_and_says_atomicity_failed(void)
     story_end();
 }
 
-static void test_store_a_failure_binds_nothing_and_the_next_attempt_may_succeed(void)
+static void test_store_A09_a_failure_binds_nothing_and_the_next_attempt_may_succeed(void)
 {
     begin();
     hold_a_commit();
@@ -186,7 +186,7 @@ static void test_store_an_answer_to_another_ticket_or_for_another_session_is_ref
     story_end();
 }
 
-static void test_store_a_path_that_dies_while_the_commit_is_out_is_fenced_at_once(void)
+static void test_store_A09_a_path_that_dies_while_the_commit_is_out_is_fenced_at_once(void)
 {
     begin();
     hold_a_commit();
@@ -241,7 +241,7 @@ static void test_store_a_probe_on_a_fenced_path_does_not_open_it_again(void)
     story_end();
 }
 
-static void test_store_the_transport_ttl_does_not_wait_for_a_silent_store(void)
+static void test_store_A09_the_transport_ttl_does_not_wait_for_a_silent_store(void)
 {
     story_prepare(1);
     POLICY(transport_lost_ttl_ms, 15000);
@@ -396,17 +396,17 @@ static void test_store_a_proof_for_the_path_that_is_bound_writes_no_new_version(
 }
 
 #define TESTS(X)                                                                                  \
-    X(test_store_accept_leaves_only_after_the_write)                                              \
-    X(test_store_the_first_attach_waits_for_its_write_too)                                        \
+    X(test_store_A09_accept_leaves_only_after_the_write)                                              \
+    X(test_store_A09_the_first_attach_waits_for_its_write_too)                                        \
     X(test_store_a_birth_whose_write_fails_attaches_at_the_next_probe_or_ends_at_its_window)      \
     X(test_store_while_a_commit_is_out_requests_and_proofs_are_dropped_silently)                  \
-    X(test_store_a_conflict_binds_nothing_and_says_atomicity_failed)                              \
-    X(test_store_a_failure_binds_nothing_and_the_next_attempt_may_succeed)                        \
+    X(test_store_A09_a_conflict_binds_nothing_and_says_atomicity_failed)                              \
+    X(test_store_A09_a_failure_binds_nothing_and_the_next_attempt_may_succeed)                        \
     X(test_store_an_answer_to_another_ticket_or_for_another_session_is_refused)                   \
-    X(test_store_a_path_that_dies_while_the_commit_is_out_is_fenced_at_once)                      \
+    X(test_store_A09_a_path_that_dies_while_the_commit_is_out_is_fenced_at_once)                      \
     X(test_store_a_path_that_died_meanwhile_is_unbound_when_the_write_fails)                      \
     X(test_store_a_probe_on_a_fenced_path_does_not_open_it_again)                                 \
-    X(test_store_the_transport_ttl_does_not_wait_for_a_silent_store)                              \
+    X(test_store_A09_the_transport_ttl_does_not_wait_for_a_silent_store)                              \
     X(test_store_the_time_without_a_path_counts_from_the_fence_and_not_from_the_failed_write)     \
     X(test_store_the_transport_ttl_of_a_volatile_session_does_not_wait_for_a_silent_store)        \
     X(test_store_a_session_that_ends_while_a_write_is_out_writes_its_end_after_the_answer)        \

@@ -186,7 +186,7 @@ static void test_openvpn_map_a_move_back_home_needs_no_translation(void)
     CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 7, at(2, 2000)), JUMP_MAP_DROP);
 }
 
-static void test_openvpn_map_a30_captured_data_from_elsewhere_is_dropped_and_counted(void)
+static void test_openvpn_map_A30_captured_data_from_elsewhere_is_dropped_and_counted(void)
 {
     begin();
     (void)session_at(at(1, 1000), 7);
@@ -195,7 +195,7 @@ static void test_openvpn_map_a30_captured_data_from_elsewhere_is_dropped_and_cou
     CU_ASSERT_EQUAL(out(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_SEND);
 }
 
-static void test_openvpn_map_a39_path_is_frozen_before_the_core_has_bound_it(void)
+static void test_openvpn_map_A39_path_is_frozen_before_the_core_has_bound_it(void)
 {
     begin();
     jump_host host = session_at(at(1, 1000), 7); /* announced, never bound: BIRTH */
@@ -317,7 +317,7 @@ static void test_openvpn_map_former_path_is_not_heard_with_anothers_number(void)
     CU_ASSERT_EQUAL(in(JUMP_OVPN_DATA_V2, 8, at(1, 1000)), JUMP_MAP_DROP);
 }
 
-static void test_openvpn_map_a18_newcomer_on_a_moved_sessions_birth_address_gets_an_alias(void)
+static void test_openvpn_map_A18_newcomer_on_a_moved_sessions_birth_address_gets_an_alias(void)
 {
     struct jump_path alias;
 
@@ -668,7 +668,7 @@ static void test_openvpn_map_two_sessions_never_have_one_address(void)
     CU_ASSERT_EQUAL(out(JUMP_OVPN_DATA_V2, 7, at(1, 1000)), JUMP_MAP_HOLD);
 }
 
-static void test_openvpn_map_a27_full_table_refuses_and_harms_nobody(void)
+static void test_openvpn_map_A27_full_table_refuses_and_harms_nobody(void)
 {
     jump_host host, hosts[2 * SESSIONS];
 
@@ -852,8 +852,8 @@ static void test_openvpn_map_sizes_out_of_range_are_refused(void)
     X(test_openvpn_map_session_at_its_birth_address_is_delivered_as_it_is)                      \
     X(test_openvpn_map_moved_session_is_shown_with_its_birth_address)                           \
     X(test_openvpn_map_a_move_back_home_needs_no_translation)                                   \
-    X(test_openvpn_map_a30_captured_data_from_elsewhere_is_dropped_and_counted)                 \
-    X(test_openvpn_map_a39_path_is_frozen_before_the_core_has_bound_it)                         \
+    X(test_openvpn_map_A30_captured_data_from_elsewhere_is_dropped_and_counted)                 \
+    X(test_openvpn_map_A39_path_is_frozen_before_the_core_has_bound_it)                         \
     X(test_openvpn_map_peer_id_is_learned_from_openvpn_and_never_from_a_client)                 \
     X(test_openvpn_map_a_session_may_not_send_with_anothers_peer_id)                            \
     X(test_openvpn_map_peer_id_given_to_another_instance_follows_it)                            \
@@ -863,7 +863,7 @@ static void test_openvpn_map_sizes_out_of_range_are_refused(void)
     X(test_openvpn_map_former_path_is_heard_for_a_second_after_a_voluntary_switch)              \
     X(test_openvpn_map_former_path_is_not_heard_after_a_recovery)                               \
     X(test_openvpn_map_former_path_is_not_heard_with_anothers_number)                           \
-    X(test_openvpn_map_a18_newcomer_on_a_moved_sessions_birth_address_gets_an_alias)            \
+    X(test_openvpn_map_A18_newcomer_on_a_moved_sessions_birth_address_gets_an_alias)            \
     X(test_openvpn_map_newcomer_without_a_hard_reset_gets_no_alias)                             \
     X(test_openvpn_map_aliased_newcomer_becomes_a_session_with_its_real_address)                \
     X(test_openvpn_map_what_is_sent_to_an_alias_nobody_has_goes_nowhere)                        \
@@ -881,7 +881,7 @@ static void test_openvpn_map_sizes_out_of_range_are_refused(void)
     X(test_openvpn_map_guests_that_begin_anew_get_a_new_alias_each)                             \
     X(test_openvpn_map_hard_reset_too_short_for_its_session_id_is_nobodys)                      \
     X(test_openvpn_map_two_sessions_never_have_one_address)                                     \
-    X(test_openvpn_map_a27_full_table_refuses_and_harms_nobody)                                 \
+    X(test_openvpn_map_A27_full_table_refuses_and_harms_nobody)                                 \
     X(test_openvpn_map_unused_aliases_are_taken_back_when_room_is_needed)                       \
     X(test_openvpn_map_stray_resets_do_not_fill_the_table) \
     X(test_openvpn_map_newcomers_leave_the_sessions_their_half) \

@@ -49,14 +49,15 @@ class Scenario:
     expect: object              # expect(result) -> sentences that do not hold
     alone: bool                 # measures speed: nothing else may run beside it
     variants: tuple             # extra command-line words of each run in the check
+    attacks: tuple              # the rows of tests/attacks.ini that it shows, each with the words of that run behind its id
     story: type                 # whose story it is: Story, or a class made of it for another host
 
 
-def scenario(name, summary, expect, alone=False, variants=((),), story=None):
+def scenario(name, summary, expect, alone=False, variants=((),), attacks=(), story=None):
     """Decorator: put a function into the list of scenarios of the story's host."""
     def register(function):
         whose = story or Story
-        SCENARIOS[whose.host][name] = Scenario(name, summary, function, expect, alone, variants, whose)
+        SCENARIOS[whose.host][name] = Scenario(name, summary, function, expect, alone, variants, attacks, whose)
         return function
     return register
 

@@ -7,9 +7,9 @@ docstring is the part's help. Owns the words, the last line and the exit status;
 import argparse
 import sys
 
-from . import coverage, tree
+from . import attacks, coverage, tree
 
-PARTS = {'coverage': coverage}
+PARTS = {'attacks': attacks, 'coverage': coverage}
 
 
 def main():

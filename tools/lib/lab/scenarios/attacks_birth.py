@@ -26,7 +26,7 @@ def _opcode_31(siege):
 
 
 @scenario('a39-stripped', 'A39: every message of ours is dropped from the first on: it waits and fails, unmoved',
-          expect_claims)
+          expect_claims, attacks=('A39',))
 def a39_stripped(story):
     siege = Siege(story, streams=False, waiting=1, policy={'birth_window_ms': _WINDOW_S * 1000})
     siege.network.block(*_opcode_31(siege))
@@ -114,7 +114,8 @@ def _edited(siege, folder):
     siege.claim('A29: replay reproduces the log', status == 0)
 
 
-@scenario('a28-audit', 'A28 A29: the audit log\'s disk is full, and its lines are edited afterwards', expect_claims)
+@scenario('a28-audit', 'A28 A29: the audit log\'s disk is full, and its lines are edited afterwards', expect_claims,
+          attacks=('A28', 'A29'))
 def a28_audit(story):
     folder = _small_disk(story)
     siege = Siege(story, server_settings={'audit': f'{folder}/audit/server.jsonl'})

@@ -278,7 +278,8 @@ def _sieve(pair, claims):
 
 
 @scenario('a16-flood', 'A04 A16: a million forged messages, and a flood of them beside iperf3 and bare OpenVPN',
-          expect_claims, alone=True, variants=(('--length', '10', '--only', 'kept,kept_at_line_rate,living,living_at_line_rate'),))
+          expect_claims, alone=True, variants=(('--length', '10', '--only', 'kept,kept_at_line_rate,living,living_at_line_rate'),),
+          attacks=('A04', 'A16'))
 def a16_flood(story):
     claims, figures, sinks = {}, {}, {}
     pairs = {'plugin': story.pair('p', delay_ms=None, on_clients=(True, True), server_lines=['verb 1']),

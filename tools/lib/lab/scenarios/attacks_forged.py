@@ -105,7 +105,8 @@ def _reflected(siege):
                   counted='malformed')
 
 
-@scenario('a21-forged', 'A20 A21 A22 A24 A25 A26: forged, damaged and reflected messages to both ends', expect_claims)
+@scenario('a21-forged', 'A20 A21 A22 A24 A25 A26: forged, damaged and reflected messages to both ends', expect_claims,
+          attacks=('A20', 'A21', 'A22', 'A24', 'A25', 'A26'))
 def a21_forged(story):
     siege = Siege(story, on_clients=(True, True))
     pause(1, 'traffic both ways')

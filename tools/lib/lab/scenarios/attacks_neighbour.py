@@ -71,7 +71,7 @@ def _shadow(siege):
 
 
 @scenario('a18-neighbour', 'A18 A30: mappings that change hands between clients, and to a host that listens',
-          expect_claims)
+          expect_claims, attacks=('A18', 'A30'))
 def a18_neighbour(story):
     siege = Siege(story, on_clients=(True, True))
     other = Streams(siege.pair, siege.pair.clients[1], tcp=False)
@@ -88,7 +88,7 @@ def a18_neighbour(story):
 
 
 @scenario('a27-full', 'A27: a third client at a table of two sessions: refused with a reason, the others unharmed',
-          expect_claims)
+          expect_claims, attacks=('A27',))
 def a27_full(story):
     siege = Siege(story, on_clients=(True, True, True), server_settings={'max_sessions': 2}, waiting=1)
     third = siege.pair.clients[2]

@@ -98,7 +98,8 @@ def _refused(siege, end):
     siege.claim(f'A36: {end}: traffic flows again', siege.streams.wait_resumed(usable, 10))
 
 
-@scenario('a01-path', 'A01 A07 A08 A36: loss, damage, spikes of latency, a kernel that refuses to send', expect_claims)
+@scenario('a01-path', 'A01 A07 A08 A36: loss, damage, spikes of latency, a kernel that refuses to send', expect_claims,
+          attacks=('A01', 'A07', 'A08', 'A36'))
 def a01_path(story):
     siege = Siege(story, policy={'max_switches_per_min': 60})
     pause(1, 'traffic both ways')

@@ -183,7 +183,7 @@ def _junk(siege):
 
 
 @scenario('a11-race', 'A11 A13 A14 A15 A17 A23 A41 A42: racers, copies to and from elsewhere, answers held back',
-          expect_claims)
+          expect_claims, attacks=('A11', 'A13', 'A14', 'A15', 'A17', 'A23', 'A41', 'A42'))
 def a11_race(story):
     # The rate of switches is not what this is about.
     siege = Siege(story, policy={'max_switches_per_min': 60})

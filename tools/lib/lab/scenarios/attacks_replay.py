@@ -90,7 +90,7 @@ def _lost_terminate(siege):
 
 
 @scenario('a03-replay', 'A03 A10 A12 A40: recorded messages again, from here and elsewhere, after a restart too',
-          expect_claims)
+          expect_claims, attacks=('A03', 'A10', 'A12', 'A40'))
 def a03_replay(story):
     siege = Siege(story)
     pause(1, 'traffic both ways')
@@ -107,7 +107,7 @@ def a03_replay(story):
 
 
 @scenario('a10-over', 'A02 A10: a hole beyond the bounds ends the session at both ends, and nothing revives it',
-          expect_claims)
+          expect_claims, attacks=('A02', 'A10'))
 def a10_over(story):
     siege = Siege(story, policy={'transport_lost_ttl_ms': _TTL_S * 1000, 'recovery_window_ms': _TTL_S * 1000})
     old = siege.look()[0]['session_id']

@@ -30,7 +30,8 @@ def _expect(result):
     )
 
 
-@scenario('captured-packet', 'a captured data packet, its original suppressed, is sent from elsewhere', _expect)
+@scenario('captured-packet', 'a captured data packet, its original suppressed, is sent from elsewhere', _expect,
+          attacks=('A30',))
 def captured_packet(story):
     pair = story.pair()
     place = pair.network.clients[0]

@@ -233,7 +233,7 @@ def _expect(result):
 
 
 @scenario('configurations', 'each kind of configuration: ATTACHED, moved, ended; what cannot work is said (plugin only)',
-          _expect)
+          _expect, attacks=('A19 --only cloned-credentials,duplicate-cn',))
 def configurations(story):
     if not story.stage:
         raise Fault('configurations is about the plugin: not with --bare')

@@ -53,7 +53,8 @@ def _expect_held(result):
           for name, (held, missed) in facts['arrived'].items()))
 
 
-@scenario('a36-refused', 'a hole, and when it ends each end\'s kernel refuses data for half a second (EPERM)', _expect_held)
+@scenario('a36-refused', 'a hole, and when it ends each end\'s kernel refuses data for half a second (EPERM)', _expect_held,
+          attacks=('A36',))
 def a36_refused(story):
     pair = story.pair()
     streams = Streams(pair)
@@ -94,7 +95,8 @@ def _expect_moved(result):
         (facts['came_back'], 'and once there were some, the other way too'))
 
 
-@scenario('a36-descriptors', 'neither end can open anything (RLIMIT_NOFILE), and the uplink in use goes', _expect_moved)
+@scenario('a36-descriptors', 'neither end can open anything (RLIMIT_NOFILE), and the uplink in use goes', _expect_moved,
+          attacks=('A36',))
 def a36_descriptors(story):
     pair = story.pair(uplinks=2, nat=False)
     network, place = pair.network, pair.network.clients[0]

@@ -116,7 +116,7 @@ def _expect_signals(result):
           for end, (status, text) in facts['audit'].items()))
 
 
-@scenario('a31-signals', 'SIGUSR1 and SIGHUP to each end under traffic', _expect_signals)
+@scenario('a31-signals', 'SIGUSR1 and SIGHUP to each end under traffic', _expect_signals, attacks=('A31',))
 def a31_signals(story):
     return _signals(story, story.pair(), (signal.SIGUSR1, signal.SIGHUP))
 
@@ -153,7 +153,7 @@ def _expect_dropped(result):
 
 
 @scenario('a31-signals-dropped', 'the same to daemons of user nobody, group nogroup, whose own files they can read',
-          _expect_dropped)
+          _expect_dropped, attacks=('A31',))
 def a31_signals_dropped(story):
     pair = story.pair(detached=True, through=OPEN_TUN, policy={'transport_lost_ttl_ms': 300000} if story.stage else None)
     readable_for_all(pair)
@@ -163,6 +163,6 @@ def a31_signals_dropped(story):
     return result
 
 
-@scenario('a31-signals-no-persist', 'the same without persist-key and persist-tun', _expect_signals)
+@scenario('a31-signals-no-persist', 'the same without persist-key and persist-tun', _expect_signals, attacks=('A31',))
 def a31_signals_no_persist(story):
     return _signals(story, story.pair(persist=False), (signal.SIGUSR1, signal.SIGHUP))

@@ -37,7 +37,7 @@ def _expect_chroot(result):
         *((facts['statuses'][end] == 0, f'the {end} ends with status 0 ({facts["statuses"][end]})') for end in ENDS))
 
 
-@scenario('a31-chroot', 'NAT rebinding of daemons of user nobody in a chroot', _expect_chroot)
+@scenario('a31-chroot', 'NAT rebinding of daemons of user nobody in a chroot', _expect_chroot, attacks=('A31',))
 def a31_chroot(story):
     pair = Pair(story.run, 'p', story.stage, detached=True)
     for end in ENDS:
@@ -80,7 +80,8 @@ def _expect_stops(result):
         (facts['client_told'], 'the client was told of the server\'s end'))
 
 
-@scenario('a31-stops', 'SIGTERM to a loaded client again and again, at last to the server (plugin only)', _expect_stops)
+@scenario('a31-stops', 'SIGTERM to a loaded client again and again, at last to the server (plugin only)', _expect_stops,
+          attacks=('A31',))
 def a31_stops(story, stops=20):
     pair = story.pair()
     client, server = pair.clients[0], pair.server
@@ -119,7 +120,8 @@ def _expect_suspended(result):
         for end, step in result['facts']['steps'].items()), [])
 
 
-@scenario('a31-suspended', 'each end stands still (SIGSTOP) for --hole seconds under traffic', _expect_suspended)
+@scenario('a31-suspended', 'each end stands still (SIGSTOP) for --hole seconds under traffic', _expect_suspended,
+          attacks=('A31',))
 def a31_suspended(story):
     pair = story.pair()
     streams = Streams(pair)
@@ -164,7 +166,8 @@ def _expect_forks(result):
         *((facts['tasks'][end] == 1, f'the {end} has one thread') for end in ENDS))
 
 
-@scenario('a31-forks', 'scripts that leave children in the background; then a NAT rebinding', _expect_forks)
+@scenario('a31-forks', 'scripts that leave children in the background; then a NAT rebinding', _expect_forks,
+          attacks=('A31',))
 def a31_forks(story):
     folder = story.run.folder
     scripts = {name: _script(folder, name) for name in ('server-up', 'client-connect', 'learn-address', 'client-up',
@@ -225,7 +228,8 @@ def _expect_memory(result):
         *((facts['statuses'][end] in (0, 99), f'the {end} ends on SIGTERM ({facts["statuses"][end]})') for end in ENDS))
 
 
-@scenario('a31-memory', 'connect, rebind, SIGUSR1, SIGHUP, SIGTERM with ASan, LSan and UBSan in the plugin', _expect_memory)
+@scenario('a31-memory', 'connect, rebind, SIGUSR1, SIGHUP, SIGTERM with ASan, LSan and UBSan in the plugin', _expect_memory,
+          attacks=('A31',))
 def a31_memory(story):
     return _memory(story, sanitized(story), asan_through, 2)
 

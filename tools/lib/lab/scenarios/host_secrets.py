@@ -56,7 +56,8 @@ def _expect_secrets(result):
           for when in ('attached', 'afterwards') for end in ENDS))
 
 
-@scenario('a31-secrets', 'a session\'s secret is looked for in both processes, while it lives and after SIGUSR1', _expect_secrets)
+@scenario('a31-secrets', 'a session\'s secret is looked for in both processes, while it lives and after SIGUSR1', _expect_secrets,
+          attacks=('A31',))
 def a31_secrets(story):
     spy = f'{story.run.folder}/secretspy.so'
     command('cc', '-std=gnu11', '-O2', '-shared', '-fPIC', '-o', spy, _SOURCE)

@@ -223,7 +223,8 @@ def _unit(story, drop_ins=(), unit_file=None):
     return result
 
 
-@scenario('a31-unit', 'both ends as Debian\'s units run them, user nobody; NAT rebinding (plugin only)', _expect_unit)
+@scenario('a31-unit', 'both ends as Debian\'s units run them, user nobody; NAT rebinding (plugin only)', _expect_unit,
+          attacks=('A31',))
 def a31_unit(story):
     return _unit(story)
 

@@ -28,7 +28,7 @@ def _dropped(counters):
 
 
 @scenario('loss', f'{_LOSS_PERCENT} % loss each way and {_JITTER_MS} ms of jitter for {_SECONDS} s: not a dead path',
-          _expect)
+          _expect, attacks=('A01',))
 def loss(story):
     pair = story.pair()
     streams = Streams(pair)

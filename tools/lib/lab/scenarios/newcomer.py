@@ -57,11 +57,11 @@ def _newcomer(story, **arguments):
 
 
 @scenario('newcomer', 'a newcomer on the address that a moved session was born with (A18)', _expect,
-          variants=((), ('--family', '6')))
+          variants=((), ('--family', '6')), attacks=('A18',))
 def newcomer(story):
     return _newcomer(story, family=story.options.family)
 
 
-@scenario('newcomer-mapped', 'the same over IPv4 to a server with one socket for both families', _expect)
+@scenario('newcomer-mapped', 'the same over IPv4 to a server with one socket for both families', _expect, attacks=('A18',))
 def newcomer_mapped(story):
     return _newcomer(story, family='both')

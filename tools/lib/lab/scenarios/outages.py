@@ -53,7 +53,7 @@ def _expect_flapping(result):
 
 
 @scenario('flapping', 'the path is 1.5 s down, 1.5 s up, for --length seconds (A06)', _expect_flapping,
-          variants=(('--detached',),))
+          variants=(('--detached',),), attacks=('A06',))
 def flapping(story):
     pair = story.pair()
     streams = Streams(pair)
@@ -84,7 +84,7 @@ def _expect_bounds(result):
 
 
 @scenario('bounds', f'window {_WINDOW_S} s, TTL {_TTL_S} s, a hole of 25 s: each side ends at its own bound (A02, A10)',
-          _expect_bounds, variants=(('--detached',),))
+          _expect_bounds, variants=(('--detached',),), attacks=('A02', 'A10'))
 def bounds(story):
     pair = story.pair(policy={'recovery_window_ms': _WINDOW_S * 1000, 'transport_lost_ttl_ms': _TTL_S * 1000})
     streams = Streams(pair)
@@ -148,7 +148,7 @@ def _expect_reborn(result):
     ) + expect_order(result, 'client', ('TERMINATED', 'unknown_session'))
 
 
-@scenario('server-kill', 'the server is killed and back after 1 s', _expect_reborn)
+@scenario('server-kill', 'the server is killed and back after 1 s', _expect_reborn, attacks=('A31',))
 def server_kill(story):
     pair = story.pair()
     streams = Streams(pair)

@@ -113,12 +113,12 @@ def _tell(story, persist):
 
 
 @scenario('plaintext', 'everything that leaves a client is looked at: bad path, switching, hole, end of a session, '
-          'restart of the server', _expect)
+          'restart of the server', _expect, attacks=('A38',))
 def plaintext(story):
     return _tell(story, persist=True)
 
 
 @scenario('plaintext-default', 'the same with neither persist-tun nor persist-key in the file', _expect,
-          variants=((), ('--detached',)))
+          variants=((), ('--detached',)), attacks=('A38 --detached',))
 def plaintext_default(story):
     return _tell(story, persist=False)

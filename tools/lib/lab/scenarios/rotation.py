@@ -23,7 +23,8 @@ def _lines(path):
         return file.read().count('\n')
 
 
-@scenario('a28-rotation', 'A28: the audit log is renamed and made anew under a server of user nobody (plugin only)', _expect)
+@scenario('a28-rotation', 'A28: the audit log is renamed and made anew under a server of user nobody (plugin only)', _expect,
+          attacks=('A28',))
 def a28_rotation(story):
     log = f'{story.run.folder}/audit/server.jsonl'
     old = f'{log}.1'

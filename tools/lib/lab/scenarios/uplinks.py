@@ -84,7 +84,7 @@ def _expect_uplink(result):
 
 
 @scenario('uplink', 'the uplink in use goes, in four ways one after the other (--way: one), and the other stays',
-          _expect_uplink, variants=((), ('--detached',), ('--plain', '--family', '6')))
+          _expect_uplink, variants=((), ('--detached',), ('--plain', '--family', '6')), attacks=('A02',))
 def uplink(story):
     pair = _pair(story)
     streams = Streams(pair)

@@ -29,7 +29,7 @@ def _expect(result):
 
 
 @scenario('captured-packet', 'a captured ESP packet, its original suppressed, is sent from elsewhere', _expect,
-          variants=((), ('--kernel',)))
+          variants=((), ('--kernel',)), attacks=('A30', 'A30 --kernel'))
 def captured_packet(story):
     pair = story.pair()
     place = pair.network.clients[0]

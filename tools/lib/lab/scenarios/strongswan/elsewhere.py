@@ -22,7 +22,8 @@ def _expect_unmoved(result):
         (facts['peer_unmoved'], f'it has the client where it was until a proof came ({facts["remotes"]})'))
 
 
-@scenario('ike-elsewhere', 'a genuine IKE message comes from another NAT mapping, and no proof yet', _expect_unmoved)
+@scenario('ike-elsewhere', 'a genuine IKE message comes from another NAT mapping, and no proof yet', _expect_unmoved,
+          attacks=('A30',))
 def ike_elsewhere(story):
     def add_refused(pair):
         # Nothing is rekeyed by it, so that all SPIs can be compared afterwards.

@@ -58,7 +58,7 @@ def _expect(result):
 
 
 @scenario('flood', f'{_RATE} forged control datagrams a second for --length seconds; streams and log', _expect,
-          alone=True, variants=(('--length', '12'),))
+          alone=True, variants=(('--length', '12'),), attacks=('A04', 'A16'))
 def flood(story):
     pair = story.pair(delay_ms=None)
     # Answers go somewhere and end there; a router that says "no route" would be a flood of its own.

@@ -119,7 +119,7 @@ def _expect(result):
 
 
 @scenario('memory', f'a session\'s whole life, then {_SESSIONS} of them and SIGTERM under load, with ASan, LSan and UBSan in '
-          'the plugin', _expect)
+          'the plugin', _expect, attacks=('A31',))
 def memory(story):
     return _memory(story, sanitized(story), lambda *where: asan_through(*where, _WHOLE_STACKS), 2)
 
@@ -181,7 +181,7 @@ def _expect_half_way(result):
 
 
 @scenario('half-way', 'a plugin that cannot start is said in one line and leaves nothing, with ASan and LSan in it',
-          _expect_half_way)
+          _expect_half_way, attacks=('A31',))
 def half_way(story):
     pair = Pair(story.run, 'p', sanitized(story))
     charon, end = pair.server, pair.server.end

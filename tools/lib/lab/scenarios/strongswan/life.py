@@ -47,7 +47,8 @@ def _expect_reloads(result):
         (facts['server_sas_left'] == 0, f'the client told the server that it leaves ({facts["server_sas_left"]} left)'))
 
 
-@scenario('reloads', 'swanctl --load-all and reloaded settings under traffic, then SIGTERM to each end', _expect_reloads)
+@scenario('reloads', 'swanctl --load-all and reloaded settings under traffic, then SIGTERM to each end', _expect_reloads,
+          attacks=('A31',))
 def reloads(story):
     pair = story.pair()
     streams = Streams(pair)
@@ -88,7 +89,7 @@ def _expect_births(result):
 
 
 @scenario('births', f'{_BIRTHS} IKE_SAs one after the other, each born, used and ended: nothing is left of them',
-          _expect_births)
+          _expect_births, attacks=('A31',))
 def births(story):
     pair = story.pair()
     client, name = pair.clients[0], pair.names()[0]

@@ -68,7 +68,7 @@ def address_change(story):
     return watch.result(cut_at, pair.network.change_address(pair.network.clients[0]), streams)
 
 
-@scenario('address-gone', 'the client has no address for 5 s, then another one', _expect_moved)
+@scenario('address-gone', 'the client has no address for 5 s, then another one', _expect_moved, attacks=('A02',))
 def address_gone(story):
     pair = story.pair(nat=False)
     streams = Streams(pair)

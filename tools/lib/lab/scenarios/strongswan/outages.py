@@ -62,7 +62,7 @@ def _expect_bounds(result):
 
 
 @scenario('bounds', f'window {_WINDOW_S} s, TTL {_TTL_S} s, a hole of 25 s: each side ends at its own bound',
-          _expect_bounds)
+          _expect_bounds, attacks=('A02', 'A10'))
 def bounds(story):
     pair = story.pair(policy={'recovery_window_ms': _WINDOW_S * 1000, 'transport_lost_ttl_ms': _TTL_S * 1000})
     streams = Streams(pair)
@@ -100,7 +100,7 @@ def _expect_reborn(result):
     ) + expect_order(result, 'client', ('TERMINATED', 'unknown_session'))
 
 
-@scenario('server-kill', 'the server is killed and back after 1 s', _expect_reborn)
+@scenario('server-kill', 'the server is killed and back after 1 s', _expect_reborn, attacks=('A31',))
 def server_kill(story):
     pair = story.pair()
     streams = Streams(pair)

@@ -50,7 +50,7 @@ def _expect(result):
 
 
 @scenario('plaintext', 'everything that leaves both ends is looked at: addresses replaced, gone, in a hole, rekeyings', _expect,
-          variants=((), ('--kernel',)))
+          variants=((), ('--kernel',)), attacks=('A38', 'A38 --kernel'))
 def plaintext(story):
     pair = story.pair(nat=False)
     network, place, client = pair.network, pair.network.clients[0], pair.clients[0]

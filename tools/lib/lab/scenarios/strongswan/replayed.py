@@ -38,7 +38,7 @@ def _flipped(payload):
         yield payload[:at] + bytes((payload[at] ^ 1 << at % 8,)) + payload[at + 1:]
 
 
-@scenario('replayed', 'a captured reattach is replayed and bit-flipped from another source', _expect)
+@scenario('replayed', 'a captured reattach is replayed and bit-flipped from another source', _expect, attacks=('A03',))
 def replayed(story):
     pair = story.pair()
     network, place = pair.network, pair.network.clients[0]
