@@ -125,7 +125,7 @@ tests_unit_test_host_instance_CPPFLAGS = $(system_cppflags) $(SODIUM_CFLAGS) -DP
 tests_unit_test_host_instance_LDADD = libjump-host.la libjump-system.la libjump-store.la $(unit_ldadd) $(JSONC_LIBS)
 tests_unit_test_host_instance_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=free,--wrap=sodium_mlock
 
-EXTRA_DIST += tests/unit/scratch.h tests/unit/audit_log.h docs/policy.md docs/audit.md
+EXTRA_DIST += tests/thread-sanitizer.supp tests/unit/scratch.h tests/unit/audit_log.h docs/policy.md docs/audit.md
 dist_check_SCRIPTS += tests/checks/check-policy-page
 
 tests_unit_test_engine_attacks_SOURCES = tests/unit/test_engine_attacks.c
@@ -219,7 +219,7 @@ check-local:
 endif
 
 dist_check_SCRIPTS += \
-	tests/checks/check-core-symbols tests/checks/check-layout tests/checks/check-links tests/checks/check-requirements \
+	tests/checks/check-core-symbols tests/checks/check-no-thread tests/checks/check-layout tests/checks/check-links tests/checks/check-requirements \
 	tests/checks/check-table-rows tests/checks/check-one-list tests/checks/check-strongswan-loads \
 	tests/checks/check-strongswan-settings tests/checks/check-attacks \
 	tests/checks/check-the-checks

@@ -50,6 +50,12 @@ tests_unit_test_strongswan_listener_CPPFLAGS = $(swan_test_cppflags) -DVECTORS='
 tests_unit_test_strongswan_listener_CFLAGS = $(swan_test_cflags)
 tests_unit_test_strongswan_listener_LDADD = $(swan_test_ldadd)
 tests_unit_test_strongswan_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+# All of its threads, with the clock as it is; for ThreadSanitizer first (tools/proof threads).
+strongswan_tests += tests/unit/test_strongswan_threads
+tests_unit_test_strongswan_threads_SOURCES = tests/unit/test_strongswan_threads.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_threads_CPPFLAGS = $(swan_test_cppflags) -DPOLICIES='"$(abs_srcdir)/core/policy"'
+tests_unit_test_strongswan_threads_CFLAGS = $(swan_test_cflags)
+tests_unit_test_strongswan_threads_LDADD = $(swan_test_ldadd)
 endif
 check_PROGRAMS += $(strongswan_tests)
 TESTS += $(strongswan_tests)

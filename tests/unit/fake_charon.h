@@ -178,7 +178,9 @@ static enumerator_t *sa_children(ike_sa_t *this)
     return &e->public;
 }
 
+#ifndef FAKES
 #define FAKES 16
+#endif
 static struct fake_sa fakes[FAKES];
 static unsigned fakes_len;
 
@@ -371,7 +373,7 @@ static void quiet(debug_t group, level_t level, char *format, ...)
 static struct jump_swan swan_object;
 #define swan (&swan_object)
 
-static void begin(void)
+static inline void begin(void)
 {
     struct jump_policy_draft draft;
 
@@ -397,12 +399,12 @@ static void begin(void)
     jump_swan = swan;
 }
 
-static bool table_is_empty(void)
+static inline bool table_is_empty(void)
 {
     return swan->by_sa->get_count(swan->by_sa) == 0 && swan->by_host->get_count(swan->by_host) == 0;
 }
 
-static void end(void)
+static inline void end(void)
 {
     struct jump_swan_post *post;
 

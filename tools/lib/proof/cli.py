@@ -7,9 +7,9 @@ docstring is the part's help. Owns the words, the last line and the exit status;
 import argparse
 import sys
 
-from . import attacks, coverage, tree
+from . import attacks, coverage, threads, tree
 
-PARTS = {'attacks': attacks, 'coverage': coverage}
+PARTS = {'attacks': attacks, 'coverage': coverage, 'threads': threads}
 
 
 def main():
