@@ -488,7 +488,7 @@ void jump_engine_arm(struct jump_engine *e, struct jump_session *s)
     }
     jump_time at = e->config.role == JUMP_CLIENT ? jump_client_deadline(e, s) : jump_server_deadline(e, s);
     jump_time expires = jump_session_expires_at(s);
-    if (e->config.role == JUMP_CLIENT && s->mode == JUMP_MODE_BIRTH && !s->u.client.announced)
+    if (jump_session_silent(s, e->config.role))
         expires = JUMP_NEVER; /* no session yet: perhaps the server does not speak at all */
     else if (counters_spent(e, s))
         expires = e->now;
@@ -498,7 +498,7 @@ void jump_engine_arm(struct jump_engine *e, struct jump_session *s)
 /* The bounds that end a session, in the order of model.md 3; then what else falls due, which is the role's. */
 static void session_due(struct jump_engine *e, struct jump_session *s)
 {
-    bool silent = e->config.role == JUMP_CLIENT && s->mode == JUMP_MODE_BIRTH && !s->u.client.announced;
+    bool silent = jump_session_silent(s, e->config.role);
     if (!silent && e->now >= s->born_at + JUMP_MS(s->policy.max_lifetime_ms)) {
         jump_engine_end(e, s, JUMP_EV_SESSION_TTL, JUMP_REASON_SESSION_LIFETIME_EXCEEDED);
     } else if (!silent && (counters_spent(e, s) ||
@@ -625,8 +625,7 @@ static int on_terminate(struct jump_engine *e, struct jump_session *s, enum jump
 
 static void on_close(struct jump_engine *e, struct jump_session *s, enum jump_reason reason)
 {
-    bool client_silent = e->config.role == JUMP_CLIENT && s->mode == JUMP_MODE_BIRTH && !s->u.client.announced;
-    if (client_silent) { /* it was never a session: nothing to record */
+    if (jump_session_silent(s, e->config.role)) { /* it was never a session: nothing to record */
         jump_timer_set(&e->timer, s->slot, JUMP_NEVER);
         jump_table_hide(&e->table, s);
         jump_engine_release(e, s);

@@ -73,6 +73,11 @@ bool jump_session_live(const struct jump_session *s)
     return s->used && s->mode != JUMP_MODE_TERMINATED;
 }
 
+bool jump_session_silent(const struct jump_session *s, enum jump_role role)
+{
+    return role == JUMP_CLIENT && s->mode == JUMP_MODE_BIRTH && !s->u.client.announced;
+}
+
 uint32_t jump_session_recent_switches(struct jump_session *s, const struct jump_session_shape *shape,
                                       jump_time *free_at, jump_time now)
 {
@@ -130,7 +135,8 @@ const char *jump_session_broken(struct jump_session *s, const struct jump_sessio
         return "I7";
     if (s->version - s->checked_version > 1)
         return "I8";
-    if (s->mode != JUMP_MODE_TERMINATED && passed(s->born_at + JUMP_MS(s->policy.max_lifetime_ms), now))
+    if (s->mode != JUMP_MODE_TERMINATED && !jump_session_silent(s, shape->role) &&
+        passed(s->born_at + JUMP_MS(s->policy.max_lifetime_ms), now))
         return "I6";
     if (shape->role == JUMP_SERVER && s->mode != JUMP_MODE_TERMINATED &&
         jump_session_recent_switches(s, shape, &unused, now) > s->policy.max_switches_per_min)

@@ -146,6 +146,9 @@ jump_time *jump_session_switch_times(struct jump_session *s, const struct jump_s
 bool jump_session_bound(const struct jump_session *s);
 bool jump_session_live(const struct jump_session *s);
 
+/** A client's, and its server has not spoken yet and perhaps never will: no session so far, and no bound ends it. */
+bool jump_session_silent(const struct jump_session *s, enum jump_role role);
+
 /** Switches in the 60 s before `now`, and when the oldest of them leaves the window. */
 uint32_t jump_session_recent_switches(struct jump_session *s, const struct jump_session_shape *shape,
                                       jump_time *free_at, jump_time now);

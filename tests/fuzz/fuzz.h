@@ -15,6 +15,9 @@
 /** One input. Returns 0; whatever is wrong aborts. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/** What a target prepares once; every driver calls it first where it is there. */
+__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
+
 /** libFuzzer's own mutations; NULL where another driver runs the target. */
 __attribute__((weak)) size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);

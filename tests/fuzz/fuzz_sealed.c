@@ -54,7 +54,8 @@ static void shoot(struct peek_shot shots[SHOTS], struct world *w)
 static void same(const struct peek_shot before[SHOTS], const struct peek_shot after[SHOTS])
 {
     for (unsigned i = 0; i < SHOTS; i++)
-        FUZZ_MUST(peek_same_shot(&before[i], &after[i]));
+        if (memcmp(&before[i], &after[i], sizeof before[i]) != 0) /* then it says where */
+            FUZZ_MUST(peek_same_shot(&before[i], &after[i]));
 }
 
 static void policies_are_valid(struct world *w)
@@ -193,6 +194,14 @@ static void deliver(struct world *w, const struct message *m)
     FUZZ_NOT_BROKEN(peek_broken(w));
     FUZZ_MUST(world_count(w, true, JUMP_EVENT_STATE_CHANGE, JUMP_REASON_INVARIANT_VIOLATION) == 0);
     FUZZ_MUST(world_count(w, false, JUMP_EVENT_STATE_CHANGE, JUMP_REASON_INVARIANT_VIOLATION) == 0);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc, (void)argv;
+    for (unsigned situation = 0; situation < STAGE_COUNT; situation++)
+        (void)stage_set((enum stage_situation)situation);
+    return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The fuzz targets. Without --enable-fuzzers each is a check that replays its corpus, with any compiler; with it each is
 # driven by libFuzzer (CC=clang) or AFL++ (CC=afl-clang-fast) and tools/proof fuzz builds and runs it.
-fuzz_targets = tests/fuzz/fuzz_wire tests/fuzz/fuzz_sealed tests/fuzz/fuzz_policy
+fuzz_targets = tests/fuzz/fuzz_wire tests/fuzz/fuzz_sealed tests/fuzz/fuzz_policy tests/fuzz/fuzz_stateful
 
 fuzz_corpus = $(abs_srcdir)/tests/fuzz/corpus
 fuzz_cppflags = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/core -I$(srcdir)/adapters -I$(srcdir)/tests/fuzz
@@ -16,6 +16,14 @@ fuzz_ldflags = $(AM_LDFLAGS)
 TESTS += $(fuzz_targets)
 endif
 check_PROGRAMS += $(fuzz_targets)
+
+# tools/proof fuzz looks whether a fuzzer finds this one's fault.
+EXTRA_PROGRAMS += tests/fuzz/fuzz_planted
+tests_fuzz_fuzz_planted_SOURCES = tests/fuzz/fuzz_wire.c $(fuzz_driver)
+tests_fuzz_fuzz_planted_CPPFLAGS = $(tests_fuzz_fuzz_wire_CPPFLAGS) -DJUMP_FUZZ_PLANT
+tests_fuzz_fuzz_planted_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_planted_LDADD = $(fuzz_core_ldadd)
+
 EXTRA_DIST += tests/fuzz/README.md tests/fuzz/corpus
 dist_check_SCRIPTS += tests/fuzz/seeds.py
 
@@ -33,3 +41,8 @@ tests_fuzz_fuzz_policy_SOURCES = tests/fuzz/fuzz_policy.c $(fuzz_driver)
 tests_fuzz_fuzz_policy_CPPFLAGS = $(fuzz_cppflags) -DCORPUS='"$(fuzz_corpus)/policy"'
 tests_fuzz_fuzz_policy_LDFLAGS = $(fuzz_ldflags)
 tests_fuzz_fuzz_policy_LDADD = libjump-system.la $(fuzz_core_ldadd)
+
+tests_fuzz_fuzz_stateful_SOURCES = tests/fuzz/fuzz_stateful.c tests/fuzz/stage.c tests/fuzz/stage.h $(fuzz_driver)
+tests_fuzz_fuzz_stateful_CPPFLAGS = $(fuzz_engine_cppflags) -DCORPUS='"$(fuzz_corpus)/stateful"'
+tests_fuzz_fuzz_stateful_LDFLAGS = $(fuzz_ldflags)
+tests_fuzz_fuzz_stateful_LDADD = libworld.a $(fuzz_core_ldadd)

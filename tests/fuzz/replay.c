@@ -75,6 +75,8 @@ static void replay(const char *path)
 
 int main(int argc, char **argv)
 {
+    if (LLVMFuzzerInitialize != NULL)
+        (void)LLVMFuzzerInitialize(&argc, &argv);
     if (argc < 2)
         replay(CORPUS);
     for (int i = 1; i < argc; i++)

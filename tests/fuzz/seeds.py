@@ -62,6 +62,24 @@ def sealed(_):
     yield 'full-size-probe', bytes((0,)) + message('probe', FULL_SIZE)
 
 
+def stateful(_):
+    """The situation, then operations with their arguments as fuzz_stateful.c reads them; bit 7 first: it must end well."""
+    arrives, replayed, ms, busy, rebind, updown, hole = b'\x00', b'\x0f', b'\x10', b'\x12\x00', b'\x13\x00', b'\x14\x00', b'\x11'
+    beat = busy + ms + b'\x64' + arrives * 3
+    for number in range(12):
+        yield f'heals-from-situation-{number}', bytes((0x80 | number,)) + beat
+    yield 'rebinding', b'\x80' + rebind + beat * 12
+    yield 'hole-of-ten-seconds', b'\x80' + updown + beat * 4 + hole + b'\x32' + updown + beat * 6
+    yield 'copies-from-the-attacker-first', b'\x80' + rebind + (busy + ms + b'\x64' + b'\x05\x00\x01' + arrives * 2) * 12
+    yield 'everything-twice-and-replayed', b'\x80' + rebind + (busy + ms + b'\x64' + b'\x03\x00' * 2 + replayed + b'\x03\x80') * 12
+    yield 'bits-turned-over', b'\x81' + (ms + b'\x64' + b'\x04\x00\x03\x00\x01' + b'\x04\x00\x40\x00\x80' + arrives) * 8
+    yield 'rekeyed-on-both-sides-while-rebinding', b'\x80' + rebind + b'\x16\x01' + beat * 3 + b'\x16\x00' + beat * 6
+    yield 'server-restarts', b'\x00' + b'\x17\x07' + beat * 8
+    yield 'a-new-handshake-that-may-be-a-new-session', b'\x00' + b'\x16\x71\x16\x70' + beat * 6
+    yield 'store-held-then-conflict', b'\x80' + b'\x1a\x01' + rebind + beat * 8 + b'\x1b\x01' + beat * 8
+    yield 'a-day-passes', b'\x00' + b'\x1d\xff' + beat * 2
+
+
 def policy(_):
     """The shipped profiles and faults that an administrator makes."""
     for name in ('strict', 'mobile', 'laptop'):
@@ -79,7 +97,7 @@ def policy(_):
     yield 'empty', b''
 
 
-TARGETS = {'wire': wire, 'sealed': sealed, 'policy': policy}
+TARGETS = {'wire': wire, 'sealed': sealed, 'stateful': stateful, 'policy': policy}
 
 
 def main():

@@ -220,7 +220,6 @@ static void make(struct stage *s, enum stage_situation situation)
     w->drop_up = w->drop_down = 0;
     memset(w->flights, 0, w->flights_top * sizeof *w->flights); /* what is in the air is the input's to say */
     w->flights_top = 0;
-    w->event_count = 0;
     peek_settle(w);
     keep(s);
 }

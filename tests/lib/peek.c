@@ -130,7 +130,7 @@ static const char *broken_in(struct world *w, struct jump_engine *e, bool server
             zero = zero && ((const uint8_t *)&s->binding)[i] == 0;
         if (zero == jump_mode_bound((enum jump_mode)s->mode))
             return "I1: binding and mode disagree";
-        if (w->now > s->born_at + JUMP_MS(s->policy.max_lifetime_ms) + JUMP_MS(1))
+        if (!jump_session_silent(s, e->config.role) && w->now > s->born_at + JUMP_MS(s->policy.max_lifetime_ms) + JUMP_MS(1))
             return "I6: older than max_lifetime";
         if (s->unbound_at != JUMP_NEVER && w->now > s->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms) + JUMP_MS(1))
             return "I7: unbound for too long";
