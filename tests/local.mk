@@ -79,6 +79,10 @@ EXTRA_DIST += docs/protocol.md docs/requirements.md docs/state-machine.md tools/
 EXTRA_DIST += docs/attacks.md tests/attacks.ini tools/gen-attacks
 dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
 
+# The models that spin walks through: tools/proof model.
+EXTRA_DIST += tests/model/choose.pml tests/model/rows.c tests/model/session.c tests/model/session.h tests/model/session.pml \
+	tests/model/step.c tests/model/step.h
+
 # The system adapters and the store contract. test_audit_* and test_control run ./jumpctl too: both ends belong together.
 unit_tests += tests/unit/test_audit_file tests/unit/test_audit_verify tests/unit/test_policy_file tests/unit/test_control tests/unit/test_state \
 	tests/unit/test_store tests/unit/test_netlink
