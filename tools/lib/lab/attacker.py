@@ -34,42 +34,98 @@ DATA = 'data'
 OTHER = 'other'
 
 
-def kind_of(payload):
-    """The name of a message's type; DATA for OpenVPN's data packets, OTHER for the rest."""
-    if len(payload) > 1 and payload[0] == ENVELOPE:
-        return TYPES[payload[1] & 15]
-    return DATA if payload and payload[0] >> 3 in (6, 9) else OTHER
+class OpenVpnCarrier:
+    """How the messages travel beside OpenVPN's packets: one byte before them."""
+
+    port = 1194
+
+    @staticmethod
+    def wrap(message, by_client=True):  # noqa: ARG004  (as of the other carrier)
+        return bytes((ENVELOPE,)) + message
+
+    @staticmethod
+    def unwrap(payload):
+        """The message in a payload; None if it is anything else."""
+        return payload[1:] if len(payload) > 1 and payload[0] == ENVELOPE else None
+
+    @staticmethod
+    def is_data(payload):
+        return bool(payload) and payload[0] >> 3 in (6, 9)
+
+    @staticmethod
+    def match(numbers):
+        """What nft sees of messages of these types, behind "udp dport 1194"."""
+        return f'@th,64,8 0xf8 @th,76,4 {{ {numbers} }}'
 
 
-class Datagram(collections.namedtuple('Datagram', 'at outgoing source target payload')):
+class StrongSwanCarrier:
+    """The same beside IKE and ESP on one port: behind the non-ESP marker and an IKE header whose SPIs are the session id."""
+
+    port = 4500
+    _HEAD = 4 + 28
+
+    @classmethod
+    def wrap(cls, message, by_client=True):
+        header = bytes((0, 0x20, 241, 0x08 if by_client else 0x20)) + bytes(4)
+        spis = message[4:20].ljust(16, b'\0')
+        return bytes(4) + spis + header + (28 + len(message)).to_bytes(4, 'big') + message
+
+    @classmethod
+    def unwrap(cls, payload):
+        if len(payload) <= cls._HEAD or payload[:4] != bytes(4) or payload[22] not in range(241, 255):
+            return None
+        return payload[cls._HEAD:]
+
+    @staticmethod
+    def is_data(payload):
+        return len(payload) > 8 and payload[:4] != bytes(4)
+
+    @staticmethod
+    def match(numbers):
+        return f'@th,64,32 0 @th,240,8 241-254 @th,324,4 {{ {numbers} }}'
+
+
+_CARRIERS = {each.port: each for each in (OpenVpnCarrier, StrongSwanCarrier)}
+
+
+class Datagram(collections.namedtuple('Datagram', 'at outgoing source target payload carrier')):
     """One UDP datagram that was heard. source, target: (address, port)."""
 
     @property
+    def message(self):
+        """Without its envelope; None if it is not ours."""
+        return self.carrier.unwrap(self.payload)
+
+    @property
     def kind(self):
-        return kind_of(self.payload)
+        """The name of a message's type; DATA for user data, OTHER for the rest."""
+        message = self.message
+        if message:
+            return TYPES[message[0] & 15]
+        return DATA if self.carrier.is_data(self.payload) else OTHER
 
     @property
     def epoch(self):
-        return self.payload[3:5]
+        return self.message[2:4]
 
     @property
     def session_id(self):
-        return self.payload[5:21]
+        return self.message[4:20]
 
     @property
     def nonce(self):
-        return self.payload[21:45]
+        return self.message[20:44]
 
 
 def forged(kind, session_id, epoch=b'\0\0', nonce=None, cookie=bytes(16)):
     """A message of the right length with a header that is right as far as it can be known, and nothing behind it."""
-    head = bytes((ENVELOPE, 0x10 | TYPES.index(kind), 0, *epoch)) + session_id + (nonce or os.urandom(24)) + cookie
-    return head + os.urandom(1 + LENGTHS[kind] - len(head))
+    head = bytes((0x10 | TYPES.index(kind), 0, *epoch)) + session_id + (nonce or os.urandom(24)) + cookie
+    return head + os.urandom(LENGTHS[kind] - len(head))
 
 
-def changed(payload, at, value):
-    """A copy with other bytes from offset `at` of the message on (the envelope not counted)."""
-    return payload[:1 + at] + value + payload[1 + at + len(value):]
+def changed(message, at, value):
+    """A copy with other bytes from offset `at` on."""
+    return message[:at] + value + message[at + len(value):]
 
 
 def socket_inside(namespace, *kind):
@@ -93,6 +149,7 @@ class Tap:
 
     def __init__(self, run, namespace, interface, port):
         self._port = port
+        self._carrier = _CARRIERS[port]
         self._socket = socket_inside(namespace, socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self._socket.bind((interface, _ETH_P_ALL))
@@ -131,7 +188,7 @@ class Tap:
         if not outgoing:
             self.mac = frame[6:12]
         return Datagram(now_ns(), outgoing, (socket.inet_ntoa(packet[12:16]), source),
-                        (socket.inet_ntoa(packet[16:20]), target), packet[header + 8:header + length])
+                        (socket.inet_ntoa(packet[16:20]), target), packet[header + 8:header + length], self._carrier)
 
     def find(self, *kinds, since=0, source=None, target=None):
         """What was heard of these kinds (all, if none is given), oldest first."""

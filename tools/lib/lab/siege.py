@@ -12,25 +12,34 @@ import collections
 import re
 import time
 
-from .attacker import TYPES, Forger, Tap
+from . import attacker, charon_story, story as openvpn_story
+from .attacker import TYPES, Forger, OpenVpnCarrier, StrongSwanCarrier, Tap
 from .network import ROUTER_MAC, SERVER, SERVER_MAC
-from .openvpn import PORT
 from .run import Fault, now_ns, poll_until
 from .story import failed, timeline
 from .streams import Streams
 
-SERVER_AT = (SERVER, PORT)
 # Somebody else on the WAN, and a victim who never said anything.
 STRANGER = ('203.0.113.66', 6666)
 VICTIM = ('203.0.113.99', 9999)
 _KEPT = ('session_id', 'state', 'generation', 'state_version', 'binding')
 
 
-def message(sender, *kinds, place):
-    """What Network.block takes for messages of these types from 'client' or 'server' on their way."""
-    end = f'iifname "lan{place.index}0" udp dport' if sender == 'client' else f'oifname "lan{place.index}0" udp sport'
-    numbers = ', '.join(str(TYPES.index(kind)) for kind in kinds)
-    return f'{end} {PORT} @th,64,8 0xf8 @th,76,4 {{ {numbers} }}'
+# What charon or OpenVPN say of a packet that they cannot make anything of.
+_NOTICED = {'openvpn': r'opcode', 'strongswan': r'\[(?:ENC|NET)\] (?!jumping).*(?:parsing|invalid|unsupported|unknown)'}
+
+
+def on_both(name, summary, expect, strongswan=None, **words):
+    """
+    Decorator: a scenario of this name on OpenVPN and on strongSwan, told by the same function.
+
+    strongswan: words that differ there.
+    """
+    def register(function):
+        openvpn_story.scenario(name, summary, expect, **words)(function)
+        charon_story.scenario(name, summary, expect, **words | (strongswan or {}))(function)
+        return function
+    return register
 
 
 def expect_claims(result):
@@ -40,6 +49,9 @@ def expect_claims(result):
 class Siege:
     def __init__(self, story, streams=True, **pair):
         self.story = story
+        self.host = story.host
+        self.carrier = {'openvpn': OpenVpnCarrier, 'strongswan': StrongSwanCarrier}[story.host]
+        self.server_at = (SERVER, self.carrier.port)
         self.pair = story.pair(**pair)
         self.network = self.pair.network
         self.client = self.pair.clients[0]
@@ -47,17 +59,56 @@ class Siege:
         for address, _ in (STRANGER, VICTIM):
             self.network.add_public(address)
         run = story.run
-        self.lan = Tap(run, self.network.router, f'lan{self.place.index}0', PORT)
-        self.wan = Tap(run, self.network.router, 'wan', PORT)
-        self.door = Tap(run, self.network.server, 'eth0', PORT)
+        self.lan = Tap(run, self.network.router, f'lan{self.place.index}0', self.carrier.port)
+        self.wan = Tap(run, self.network.router, 'wan', self.carrier.port)
+        self.door = Tap(run, self.network.server, 'eth0', self.carrier.port)
         self.to_server = Forger(run, self.network.router, 'wan', SERVER_MAC)
         self.to_client = Forger(run, self.network.server, 'eth0', ROUTER_MAC)
         self.began = now_ns()
         self.streams = Streams(self.pair, tcp=False) if streams else None
         self._handshakes = self.client.handshakes()
-        self._restarts = self.client.restarts()
+        self._restarts = self._restarted()
         self.figures = {}
         self._claims = {}
+
+    def _counters(self, daemon):
+        """Those of the plugin; what a charon's carrier found malformed is one with what the core did."""
+        table = daemon.end.counters()
+        if self.host == 'strongswan':
+            table['malformed'] = table.get('malformed', 0) + daemon.end.stats().get('carrier', {}).get('malformed', 0)
+        return table
+
+    def _restarted(self):
+        """Only OpenVPN has something between a new connection and a new process."""
+        return self.client.restarts() if self.host == 'openvpn' else 0
+
+    # What can be said without a key: whole payloads, in the host's envelope.
+
+    def message(self, sender, *kinds):
+        """What Network.block takes for messages of these types from 'client' or 'server' on their way."""
+        end = f'iifname "lan{self.place.index}0" udp dport' if sender == 'client' else f'oifname "lan{self.place.index}0" udp sport'
+        numbers = ', '.join(str(TYPES.index(kind)) for kind in kinds or TYPES)
+        return f'{end} {self.carrier.port} {self.carrier.match(numbers)}'
+
+    def forged(self, *words, **more):
+        return self.carrier.wrap(attacker.forged(*words, **more))
+
+    def changed(self, payload, at, value):
+        """A copy of a payload, its message changed from offset `at` of the message on."""
+        return self.carrier.wrap(attacker.changed(self.carrier.unwrap(payload), at, value))
+
+    def reframed(self, payload, change):
+        """The same with change(message)."""
+        return self.carrier.wrap(change(self.carrier.unwrap(payload)))
+
+    def directed(self, payloads, by_client):
+        """In an envelope of this direction, where the envelope has one: what is turned round must not fail for that."""
+        out = []
+        for payload in payloads:
+            message = self.carrier.unwrap(payload)
+            whole = message and payload in (self.carrier.wrap(message, True), self.carrier.wrap(message, False))
+            out.append(self.carrier.wrap(message, by_client) if whole else payload)
+        return out
 
     # What is seen.
 
@@ -96,8 +147,9 @@ class Siege:
         recorded: the kind of event that the server's audit must have. counted: the counter of the server's that must
         have counted each of them. answers: the only types it may answer with. Returns the answers.
         """
-        before, since, counters = self.look(), now_ns(), self.pair.server.end.counters()
-        self.to_server.send_all(payloads, source, SERVER_AT, spacing)
+        payloads = self.directed(payloads, by_client=True)
+        before, since, counters = self.look(), now_ns(), self._counters(self.pair.server)
+        self.to_server.send_all(payloads, source, self.server_at, spacing)
         wanted = list(payloads)
         poll_until(lambda: self._arrived(wanted, source, since), 3)
         time.sleep(settle)
@@ -118,7 +170,7 @@ class Siege:
         return told
 
     def _claim_counted(self, row, what, name, daemon, before, counted, least):
-        rise = daemon.end.counters().get(counted, 0) - before.get(counted, 0)
+        rise = self._counters(daemon).get(counted, 0) - before.get(counted, 0)
         self.claim(f'{row}: {what}: the {name} counted each of them, {counted}', rise >= least)
 
     def _arrived(self, payloads, source, since):
@@ -127,8 +179,9 @@ class Siege:
 
     def mislead(self, row, what, payloads, counted=None, spacing=0.0, settle=0.4):
         """The same to the client, from the server's own address through the client's own mapping."""
-        before, since, counters = self.look(), now_ns(), self.client.end.counters()
-        self.to_client.send_all(payloads, SERVER_AT, self.at_server(), spacing)
+        payloads = self.directed(payloads, by_client=False)
+        before, since, counters = self.look(), now_ns(), self._counters(self.client)
+        self.to_client.send_all(payloads, self.server_at, self.at_server(), spacing)
         wanted = list(payloads)
         poll_until(lambda: self._reached_client(wanted, since), 3)
         time.sleep(settle)
@@ -161,19 +214,21 @@ class Siege:
 
     def result(self, handshakes=0, restarts=0):
         """What is common to all: both processes live, and nobody connected anew who did not have to."""
-        self.claim('the server\'s OpenVPN runs', self.pair.server.process.running())
-        self.claim('the client\'s OpenVPN runs', self.client.process.running())
-        self.claim(f'TLS handshakes of the client meanwhile: {handshakes}',
+        self.claim('the server\'s process runs', self.pair.server.process.running())
+        self.claim('the client\'s process runs', self.client.process.running())
+        self.claim(f'handshakes of the client meanwhile: {handshakes}',
                    self.client.handshakes() - self._handshakes == handshakes)
-        self.claim(f'restarts of the client\'s OpenVPN: {restarts}',
-                   self.client.restarts() - self._restarts == restarts)
+        if self.host == 'openvpn':
+            self.claim(f'restarts of the client\'s OpenVPN: {restarts}', self._restarted() - self._restarts == restarts)
         return self.told()
 
     def told(self):
         """The same where the processes have ended by now."""
-        self.claim('OpenVPN itself moved nobody', self.pair.server.floats() == 0)
+        if self.host == 'openvpn':
+            self.claim('OpenVPN itself moved nobody', self.pair.server.floats() == 0)
         for daemon in (self.pair.server, self.client):
-            self.claim(f'the {daemon.name}\'s OpenVPN saw nothing of it', not re.search('opcode', daemon.log(), re.I))
+            noticed = re.search(_NOTICED[self.host], daemon.log(), re.I)
+            self.claim(f'the {daemon.name}\'s host saw nothing of it' + (f' ({noticed.group()[:80]})' if noticed else ''), not noticed)
         events = {end: self.events(end, self.began) for end in ('client', 'server')}
         for end, records in events.items():  # too many to be read one by one
             self.figures |= {f'{end}_{kind}': count for kind, count in collections.Counter(

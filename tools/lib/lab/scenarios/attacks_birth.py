@@ -8,9 +8,9 @@ import os
 import shutil
 import time
 
-from ..attacker import DATA, forged
+from ..attacker import DATA
 from ..run import command, now_ns, poll_until
-from ..siege import PORT, SERVER_AT, STRANGER, Siege, expect_claims
+from ..siege import STRANGER, Siege, expect_claims
 from ..story import pause, scenario
 
 _WINDOW_S = 4
@@ -21,8 +21,8 @@ _FORGED = 80
 
 def _opcode_31(siege):
     lan = f'lan{siege.place.index}0'
-    return (f'iifname "{lan}" {_OPCODE_31.format("dport", PORT)}',
-            f'oifname "{lan}" {_OPCODE_31.format("sport", PORT)}')
+    return (f'iifname "{lan}" {_OPCODE_31.format("dport", siege.carrier.port)}',
+            f'oifname "{lan}" {_OPCODE_31.format("sport", siege.carrier.port)}')
 
 
 @scenario('a39-stripped', 'A39: every message of ours is dropped from the first on: it waits and fails, unmoved',
@@ -38,12 +38,12 @@ def a39_stripped(story):
     born = poll_until(lambda: [s for s in siege.pair.server.end.sessions() if s['state'] == 'BIRTH'], 5)
     siege.claim('A39: the server\'s session waits in BIRTH', born)
     # The path is frozen: a genuine packet of the client's, from elsewhere and its original suppressed, moves nothing.
-    siege.network.block(f'iifname "lan00" udp dport {PORT}')
+    siege.network.block(f'iifname "lan00" udp dport {siege.carrier.port}')
     marked = now_ns()
     siege.network.ping(siege.client.namespace, '10.8.0.1', timeout=1)
     packets = siege.lan.find(DATA, since=marked)
     siege.claim('A39: a data packet was suppressed', packets)
-    siege.to_server.send_all([d.payload for d in packets], STRANGER, SERVER_AT)
+    siege.to_server.send_all([d.payload for d in packets], STRANGER, siege.server_at)
     siege.claim('A39: it came from another address', poll_until(lambda: siege.door.find(DATA, source=STRANGER), 2))
     ended = poll_until(lambda: [e for e in siege.events('server', since, 'SessionTerminated')
                                 if e['reason_code'] == 'handshake_fail'], _WINDOW_S + 5)
@@ -74,8 +74,8 @@ def _full_disk(siege, folder):
         while file.write(bytes(1024)):
             pass
     # The log's last page may have some room yet. More than the rate of such records lets pass: those are left out.
-    lie = forged('PROBE', bytes.fromhex(siege.look()[0]['session_id']))
-    siege.to_server.send_all([lie] * _FORGED, STRANGER, SERVER_AT)
+    lie = siege.forged('PROBE', bytes.fromhex(siege.look()[0]['session_id']))
+    siege.to_server.send_all([lie] * _FORGED, STRANGER, siege.server_at)
     time.sleep(0.5)
     generation = siege.look()[1]['generation']
     siege.rebind('A28')
@@ -88,7 +88,7 @@ def _full_disk(siege, folder):
     siege.claim('A28: with room again what was held back is written, both moves', poll_until(
         lambda: len(siege.events('server', since, 'TransportSwitch')) == 2, 10))
     time.sleep(0.1)
-    siege.to_server.send(lie, STRANGER, SERVER_AT)
+    siege.to_server.send(lie, STRANGER, siege.server_at)
     gap = poll_until(lambda: siege.events('server', since, 'EventsDropped'), 5)
     siege.claim('A28: and how many records were left out', gap and gap[0].get('dropped', 0) > 0)
 

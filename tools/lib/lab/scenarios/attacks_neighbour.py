@@ -9,7 +9,7 @@ from ..attacker import DATA, Forger
 from ..network import ROUTER
 from ..openvpn import TUNNEL_SERVER
 from ..run import command, now_ns, poll_until
-from ..siege import SERVER_AT, Siege, expect_claims
+from ..siege import Siege, expect_claims
 from ..story import pause, scenario
 from ..streams import Streams
 
@@ -55,14 +55,14 @@ def _shadow(siege):
         siege.network.router, 'nft', 'table ip shadow { chain nat { type nat hook postrouting priority 99; '
         f'ip saddr {neighbour[0]} oifname "wan" meta l4proto udp snat to {here[0]}:{here[1]}; }}; }}')
     for _ in range(3):
-        shadow.send_all(recorded, neighbour, SERVER_AT)
+        shadow.send_all(recorded, neighbour, siege.server_at)
         time.sleep(0.2)
     came = [d for d in siege.door.find(since=since, source=here) if d.payload in recorded and not d.outgoing]
     siege.claim('A30: the neighbour\'s packets came from the client\'s former mapping', len(came) >= len(recorded))
     siege.claim('A30: the session is with the client, at its new mapping', poll_until(
         lambda: siege.pair.is_attached() and siege.at_server() == (here[0], here[1] + 1), 10))
     moved, instant = siege.look(), now_ns()
-    shadow.send_all(recorded, neighbour, SERVER_AT)
+    shadow.send_all(recorded, neighbour, siege.server_at)
     time.sleep(1)
     siege.claim('A30: the neighbour moves nothing', siege.look() == moved)
     siege.claim('A30: it is the same session', moved[1]['session_id'] == before['session_id'])

@@ -6,8 +6,8 @@ Read next: attacks_neighbour.py.
 import time
 
 from ..run import now_ns, poll_until
-from ..siege import PORT, Siege, expect_claims
-from ..story import pause, scenario
+from ..siege import Siege, expect_claims, on_both
+from ..story import pause
 
 _LOSSES = (20, 40)
 _DAMAGE = {'corrupt': 10, 'duplicate': 10, 'reorder': 10}
@@ -85,7 +85,7 @@ def _refused(siege, end):
     port = 'sport' if end == 'server' else 'dport'
     before, since = siege.look(), now_ns()
     siege.network.inside(namespace, 'nft', f'table ip refuse {{ chain out {{ type filter hook output priority 0; '
-                         f'udp {port} {PORT} counter drop; }}; }}')
+                         f'udp {port} {siege.carrier.port} counter drop; }}; }}')
     siege.network.rebind(siege.place)
     pause(_REFUSED_S, f'the {end}\'s kernel refuses to send')
     rules = siege.network.inside(namespace, 'nft', 'list', 'table', 'ip', 'refuse')
@@ -98,8 +98,8 @@ def _refused(siege, end):
     siege.claim(f'A36: {end}: traffic flows again', siege.streams.wait_resumed(usable, 10))
 
 
-@scenario('a01-path', 'A01 A07 A08 A36: loss, damage, spikes of latency, a kernel that refuses to send', expect_claims,
-          attacks=('A01', 'A07', 'A08', 'A36'))
+@on_both('a01-path', 'A01 A07 A08 A36: loss, damage, spikes of latency, a kernel that refuses to send', expect_claims,
+         strongswan={'variants': (('--length', '9'),)}, attacks=('A01', 'A07', 'A08', 'A36'))
 def a01_path(story):
     siege = Siege(story, policy={'max_switches_per_min': 60})
     pause(1, 'traffic both ways')

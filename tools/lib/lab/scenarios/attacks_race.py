@@ -7,10 +7,11 @@ import time
 
 from ..attacker import DATA
 from ..run import now_ns, poll_until, seconds
-from ..siege import PORT, SERVER_AT, STRANGER, VICTIM, Siege, expect_claims, message
-from ..story import pause, scenario
+from ..siege import STRANGER, VICTIM, Siege, expect_claims, on_both
+from ..story import pause
 
 _OTHER_NAT = '203.0.113.77'
+_OTHER_VICTIM = ('203.0.113.98', 9998)
 _DETOUR_S = 2
 _RACE_S = 3
 _JUNK_S = 6
@@ -27,7 +28,7 @@ def _moved_to_client(siege, row, generation, timeout=10):
 
 def _held_request(siege):
     """A REQUEST of the client's that the server has not seen, and the client still asking."""
-    siege.network.block(message('client', 'REATTACH_REQUEST', place=siege.place))
+    siege.network.block(siege.message('client', 'REATTACH_REQUEST'))
     since = siege.network.rebind(siege.place)
     requests = poll_until(lambda: siege.lan.find('REATTACH_REQUEST', since=since), 5)
     return requests[0] if requests else None
@@ -38,7 +39,7 @@ def _racer(siege):
     before = siege.pair.shared_session()[1]
     request, since = _held_request(siege), now_ns()
     siege.claim('A11: a REQUEST was held back', request)
-    siege.to_server.send(request.payload, STRANGER, SERVER_AT)
+    siege.to_server.send(request.payload, STRANGER, siege.server_at)
     challenge = poll_until(lambda: siege.door.find('REATTACH_CHALLENGE', since=since, target=STRANGER), 3)
     siege.claim('A11: the racer is challenged', challenge)
     siege.claim('A11: the racer\'s REQUEST alone moves nothing',
@@ -46,7 +47,7 @@ def _racer(siege):
     siege.network.unmute()
     newest = poll_until(lambda: [d for d in siege.wan.find('REATTACH_REQUEST', since=since) if d.source != STRANGER], 5)
     if challenge and newest:
-        siege.to_client.send(challenge[0].payload, SERVER_AT, newest[-1].source)
+        siege.to_client.send(challenge[0].payload, siege.server_at, newest[-1].source)
     _moved_to_client(siege, 'A11', before['generation'])
     siege.claim('A11: the session is with the client, not with the racer', siege.at_server()[0] != STRANGER[0])
     siege.claim('A11: the racer was told nothing but CHALLENGE', all(
@@ -58,9 +59,14 @@ def _victim(siege):
     """A14, A15: a genuine REQUEST that the server has not seen, many times, as if from a victim and a stranger."""
     before = siege.pair.shared_session()[1]
     request = _held_request(siege)
+    siege.network.add_public(_OTHER_VICTIM[0])
+    # What a first flood touches of memory that was taken at the start is no growth.
+    siege.to_server.send_all([request.payload] * _COPIES, _OTHER_VICTIM, siege.server_at)
+    poll_until(lambda: len(siege.door.find(source=_OTHER_VICTIM)) >= _COPIES, 5)
+    time.sleep(0.2)
     memory, since = siege.resident(), now_ns()
     for source in (VICTIM, STRANGER):
-        siege.to_server.send_all([request.payload] * _COPIES, source, SERVER_AT)
+        siege.to_server.send_all([request.payload] * _COPIES, source, siege.server_at)
     came = poll_until(lambda: len(siege.door.find(since=since, source=STRANGER)) >= _COPIES, 5)
     siege.claim('A15: the copies reached the server', came)
     siege.claim('A15: they move nothing', siege.pair.shared_session()[1]['binding'] == before['binding'])
@@ -79,7 +85,9 @@ def _victim(siege):
     siege.claim('A15: nothing is sent again by the server itself', counts == [
         len(siege.door.find(since=since, target=source)) for source in (VICTIM, STRANGER)])
     siege.figures['a15_memory_grown_kbyte'] = siege.resident() - memory
-    siege.claim('A15: the server\'s memory has not grown (1 MByte at most)', siege.resident() - memory <= 1024)
+    # It was the same with ten times as many: threads of a charon, which has many, touch memory of their own.
+    most = 1024 if siege.host == 'openvpn' else 2048
+    siege.claim(f'A15: the server\'s memory has not grown ({most} KByte at most)', siege.resident() - memory <= most)
     siege.network.unmute()
     _moved_to_client(siege, 'A15', before['generation'])
 
@@ -87,7 +95,7 @@ def _victim(siege):
 def _accepts(siege):
     """A23: ACCEPT is lost, then comes, then comes twice more."""
     before = siege.pair.shared_session()[1]
-    siege.network.block(message('server', 'REATTACH_ACCEPT', place=siege.place))
+    siege.network.block(siege.message('server', 'REATTACH_ACCEPT'))
     since = siege.network.rebind(siege.place)
     lost = poll_until(lambda: siege.wan.find('REATTACH_ACCEPT', since=since), 5)
     siege.claim('A23: ACCEPT was sent, and lost', lost)
@@ -144,14 +152,14 @@ def _relayed(siege):
 
     def overtake(heard):
         if heard.kind == 'PROBE' and not heard.outgoing:
-            siege.to_server.send(heard.payload, STRANGER, SERVER_AT)
+            siege.to_server.send(heard.payload, STRANGER, siege.server_at)
             time.sleep(0.005)
-            siege.to_server.send(heard.payload, here, SERVER_AT)
+            siege.to_server.send(heard.payload, here, siege.server_at)
 
     def hand_on(heard):
         if heard.kind == 'PATH_UNBOUND' and heard.target == STRANGER:
-            siege.to_client.send(heard.payload, SERVER_AT, here)
-    siege.network.block(message('client', 'PROBE', place=siege.place))
+            siege.to_client.send(heard.payload, siege.server_at, here)
+    siege.network.block(siege.message('client', 'PROBE'))
     siege.lan.on_hear, siege.door.on_hear = overtake, hand_on
     pause(_RACE_S, 'a racer copies each PROBE')
     siege.lan.on_hear = siege.door.on_hear = None
@@ -166,11 +174,11 @@ def _junk(siege):
     here, before = siege.at_server(), siege.pair.shared_session()[1]
     recorded = [d.payload for d in siege.wan.find(DATA, source=here)[-50:]]
     old = [d.payload for d in siege.wan.find('PROBE', source=here)[-3:]]
-    since = siege.network.block(f'iifname "lan{siege.place.index}0" udp dport {PORT}')
+    since = siege.network.block(f'iifname "lan{siege.place.index}0" udp dport {siege.carrier.port}')
     end = time.monotonic() + _JUNK_S
     dead = None
     while time.monotonic() < end and not dead:
-        siege.to_server.send_all(recorded[:5] + old, here, SERVER_AT)
+        siege.to_server.send_all(recorded[:5] + old, here, siege.server_at)
         time.sleep(0.1)
         changes = [e for e in siege.events('server', since, 'SessionStateChange') if e['new_state'] == 'RECOVERING']
         dead = changes[0]['mono_ns'] if changes else None
@@ -182,7 +190,7 @@ def _junk(siege):
     _moved_to_client(siege, 'A42', before['generation'])
 
 
-@scenario('a11-race', 'A11 A13 A14 A15 A17 A23 A41 A42: racers, copies to and from elsewhere, answers held back',
+@on_both('a11-race', 'A11 A13 A14 A15 A17 A23 A41 A42: racers, copies to and from elsewhere, answers held back',
           expect_claims, attacks=('A11', 'A13', 'A14', 'A15', 'A17', 'A23', 'A41', 'A42'))
 def a11_race(story):
     # The rate of switches is not what this is about.
