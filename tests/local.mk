@@ -31,7 +31,6 @@ unit_tests = \
 	tests/unit/test_engine_sessions \
 	tests/unit/test_engine_rest tests/unit/test_engine_cookies tests/unit/test_engine_weather \
 	tests/unit/test_engine_policy \
-	tests/unit/test_engine_soak \
 	tests/unit/test_engine_edges \
 	tests/unit/test_scenarios
 
@@ -185,10 +184,6 @@ tests_unit_test_engine_weather_LDADD = $(engine_ldadd)
 tests_unit_test_engine_policy_SOURCES = tests/unit/test_engine_policy.c
 tests_unit_test_engine_policy_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_policy_LDADD = $(engine_ldadd)
-
-tests_unit_test_engine_soak_SOURCES = tests/unit/test_engine_soak.c
-tests_unit_test_engine_soak_CPPFLAGS = $(engine_cppflags)
-tests_unit_test_engine_soak_LDADD = $(engine_ldadd)
 
 tests_unit_test_engine_edges_SOURCES = tests/unit/test_engine_edges.c
 tests_unit_test_engine_edges_CPPFLAGS = $(engine_cppflags)
