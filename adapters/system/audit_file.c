@@ -22,6 +22,7 @@
 #include "system/clock.h"
 #include "system/file.h"
 #include "system/path.h"
+#include "system/text.h"
 
 #define BODY_BYTES 3072 /* the longest event as JSON; the longest there is takes about 1 300 */
 #define LINE_BYTES (JUMP_AUDIT_PREFIX_BYTES + BODY_BYTES + 2)
@@ -84,37 +85,6 @@ struct jump_audit_file {
 };
 
 /* --- Rendering ------------------------------------------------------------------------------------------- */
-
-/* Replace what is not UTF-8, which json-c would copy as it is and so make a line that is no JSON. */
-static void text_clean(char *out, size_t cap, const char *in)
-{
-    size_t len = 0;
-
-    while (*in != '\0' && len + 4 < cap) {
-        unsigned char c = (unsigned char)*in;
-        size_t need = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xf0 && c < 0xf5 ? 4 : 0;
-        bool good = need > 0;
-
-        for (size_t i = 1; good && i < need; i++)
-            good = ((unsigned char)in[i] & 0xc0) == 0x80;
-        /* Overlong forms, surrogates, beyond U+10FFFF. */
-        if (good && need > 2) {
-            unsigned char d = (unsigned char)in[1];
-
-            good = !(c == 0xe0 && d < 0xa0) && !(c == 0xed && d > 0x9f) && !(c == 0xf0 && d < 0x90) &&
-                   !(c == 0xf4 && d > 0x8f);
-        }
-        if (good) {
-            memcpy(out + len, in, need);
-            len += need;
-            in += need;
-        } else {
-            out[len++] = '?';
-            in++;
-        }
-    }
-    out[len] = '\0';
-}
 
 /* An object that notices a failed allocation once, at the end. */
 struct writer {
@@ -687,7 +657,7 @@ struct jump_audit_file *jump_audit_file_open(struct jump_problem *problem, const
     }
     file->folder_fd = file->fd = -1;
     file->state = state;
-    text_clean(file->node_id, sizeof file->node_id, node_id);
+    jump_text_clean(file->node_id, sizeof file->node_id, node_id);
     jump_state_audit_head(state, &file->head);
     if (strlen(path) >= sizeof file->path || jump_file_split(folder, sizeof folder, path) == NULL) {
         jump_problem_set(problem, "cannot open the audit file %s: that is no file's path", path);

@@ -23,6 +23,7 @@
 
 #include "system/file.h"
 #include "system/path.h"
+#include "system/text.h"
 
 #define CLIENT_FOR JUMP_MS(5000)
 #define PAUSE_FOR JUMP_MS(1000) /* no descriptor left: accept again after this */
@@ -105,13 +106,15 @@ static struct json_object *session_describe(const struct jump_control *control, 
                                             jump_time now)
 {
     struct json_object *session = json_object_new_object();
-    char text[160];
+    char text[160], name[160];
 
     (void)sodium_bin2hex(text, sizeof text, view->id.bytes, JUMP_ID_BYTES);
     put_text(session, "session_id", text);
-    text[0] = '\0';
-    if (control->host.peer_name != NULL && control->host.peer_name(control->host.context, view->host, text, sizeof text))
+    name[0] = '\0';
+    if (control->host.peer_name != NULL && control->host.peer_name(control->host.context, view->host, name, sizeof name)) {
+        jump_text_clean(text, sizeof text, name); /* the peer's own choice */
         put_text(session, "peer", text);
+    }
     put_text(session, "state", jump_state_name(view->state));
     put(session, "bound", json_object_new_boolean(view->bound));
     put_number(session, "state_version", view->state_version);

@@ -580,7 +580,7 @@ static void links_read(struct jump_netlink *netlink)
             if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)
                 return;
             if (netlink->usable_len == USABLE_LINKS || message->nlmsg_type != RTM_NEWLINK ||
-                mnl_nlmsg_get_payload_len(message) < sizeof *info || info->ifi_index == 1 ||
+                mnl_nlmsg_get_payload_len(message) < sizeof *info || info->ifi_index <= 1 ||
                 is_ignored(netlink, (unsigned)info->ifi_index) || !link_is_usable(message) || !link_name(found->name, message))
                 continue;
             found->ifindex = (unsigned)info->ifi_index;

@@ -97,7 +97,141 @@ def policy(_):
     yield 'empty', b''
 
 
-TARGETS = {'wire': wire, 'sealed': sealed, 'stateful': stateful, 'policy': policy}
+def events(*kinds):
+    """What stands in lines of an audit file behind seq and prev."""
+    head = b'"ts_ms":1,"mono_ns":%d,"event_type":"%s","session_id":"00112233445566778899aabbccddeeff","node_id":"n",' \
+           b'"policy_version":"1.0","state_version":%d,'
+    change = b'"previous_state":"%s","new_state":"%s","previous_mode":"%s","new_mode":"%s","role":"client","event":"%s","row":"%s",' \
+             b'"reason_code":"%s","session_age_ms":7}'
+    lines = {
+        'begin': b'"ts_ms":1,"mono_ns":1,"event_type":"PolicyEvent","node_id":"n","policy_version":"1.0","state_version":0,'
+                 b'"event":"audit_begin","cause":"new_file"}',
+        'attached': head % (10, b'SessionStateChange', 1) + change % (b'BIRTH', b'ATTACHED', b'BIRTH', b'ATTACHED', b'attach_ok', b'T1',
+                                                                     b'attached_to_transport'),
+        'bound': head % (11, b'TransportAttached', 1) + b'"new_transport":"203.0.113.7:4711 udp","generation":1,"rtt_ms":20.900}',
+        'dead': head % (10 ** 9, b'SessionStateChange', 2) + change % (b'ATTACHED', b'RECOVERING', b'ATTACHED', b'RECOVERING_UNBOUND',
+                                                                      b'transport_dead', b'T4', b'transport_dead'),
+        'dropped': head % (10 ** 9, b'EventsDropped', 4) + b'"dropped":2,"first_version":3,"last_version":4}',
+        'raced': head % (10 ** 9, b'SecurityPathRace', 2) + b'"new_transport":"<b>\\u001b[2J\\u009b\\n","attempt":1}',
+    }
+    return b''.join(lines[kind] + b'\n' for kind in kinds)
+
+
+def audit(_):
+    """Lines that the harness chains; with 2 and four bytes first, it edits one place."""
+    story = events('begin', 'attached', 'bound', 'dead', 'dropped', 'raced')
+    yield 'a-story', b'\x01' + story
+    for number, edit in enumerate(('a-byte', 'the-end-cut-off', 'a-line-removed', 'a-line-doubled', 'a-line-moved')):
+        yield f'edited-{edit}', b'\x02' + bytes((number, 2, 0, 1)) + story
+    yield 'not-chained', b'\x00' + story
+    yield 'control-characters-in-what-replay-prints', b'\x00{' + events('attached').replace(
+        b'00112233', b'\\u001b[2J').replace(b'"T1"', b'"\\u009b\\u0007"')
+    yield 'markup-in-what-the-picture-says', b'\x00{' + events('attached', 'dead').replace(
+        b'"T1"', b'"</title><script>"').replace(b'transport_dead"', b'<image>"')
+    yield 'a-log-with-nothing-in-it', b'\x01'
+
+
+def control(known):
+    """Bytes at once (16 each), the length of the peer's name, the name, the request."""
+    session = known['openvpn.session_id'].hex().encode()
+    for name, request in (('sessions', b'{"command":"sessions"}'), ('sessions-after', b'{"command":"sessions","after":1}'),
+                          ('stats', b'{"command":"stats"}'), ('version', b'{"command":"version"}'),
+                          ('terminate', b'{"command":"terminate","session_id":"' + session + b'","reason":"security_failure"}'),
+                          ('not-an-object', b'[1]'), ('nested-too-deep', b'{"command":{"a":{"b":{"c":{"d":1}}}}}')):
+        yield name, b'\xff\x04name' + request + b'\n'
+    yield 'a-byte-order-of-pieces', b'\x00\x00' + b'{"command":"version"}\nmore'
+    yield 'name-with-quotes-and-lines', b'\xff\x08"\n\\\x1b[2J\x7f' + b'{"command":"sessions"}\n'
+    yield 'name-that-is-no-utf-8', b'\xff\x02\xff\x9b' + b'{"command":"sessions"}\n'
+    yield 'too-long', b'\xff\x00' + b'{' * 4096
+
+
+def state(_):
+    head = b'jumping-audit-head 1 %020d %s %020d\n' % (7, b'ab' * 32, 0)
+    yield 'nothing-there', bytes(4)
+    yield 'all-there', b'\x0f\x20\x20\x02' + b'k' * 32 + b'a' * 32 + b'5\n' + head
+    yield 'key-cut-short', b'\x01\x1f\x00\x00' + b'k' * 31
+    yield 'boot-exhausted', b'\x04\x00\x00\x0b' + b'4294967295\n'
+    yield 'boot-without-its-newline', b'\x04\x00\x00\x01' + b'5'
+    yield 'head-without-its-key', b'\x08\x00\x00\x00' + head
+    yield 'head-with-a-sign', b'\x0a\x00\x20\x00' + b'a' * 32 + head.replace(b' 00000000000000000007', b' +0000000000000000007')
+
+
+def netlink(_):
+    """Messages as the kernel packs them, of this machine's byte order: only x86 and its like replay them as they are meant."""
+    def attribute(kind, content):
+        return (4 + len(content)).to_bytes(2, 'little') + kind.to_bytes(2, 'little') + content + bytes(-len(content) % 4)
+
+    def told(kind, content, sequence=0xffffffff):
+        return (16 + len(content)).to_bytes(4, 'little') + kind.to_bytes(2, 'little') + bytes(2) + \
+            sequence.to_bytes(4, 'little') + bytes(4) + content
+
+    def number(value):
+        return value.to_bytes(4, 'little')
+
+    def datagram(*messages):
+        content = b''.join(messages)
+        return bytes((len(content) // 4 << 1,)) + content
+
+    link = told(16, bytes(4) + number(2) + number(0x41) + bytes(4) + attribute(3, b'eth0\0'))
+    tun = told(16, bytes(4) + number(3) + number(0x41) + bytes(4) + attribute(3, b't0\0') + attribute(18, attribute(1, b'tun\0')))
+    address = told(20, b'\x02\x18\x80\x00' + number(2) + attribute(1, b'\x0a\0\0\1') + attribute(2, b'\x0a\0\0\1') +
+                   attribute(8, number(0x80)))
+    route = told(24, b'\x02\x20\0\0\xfe\x03\0\x01' + bytes(4) + attribute(4, number(2)) + attribute(7, b'\x0a\0\0\1') +
+                 attribute(6, number(100)))
+    rule = told(32, b'\x02\0\0\0\xfe\0\0\1' + bytes(4) + attribute(15, number(254)) + attribute(6, number(32766)))
+    done, refused = told(3, bytes(4)), told(2, (0x100000000 - 101).to_bytes(4, 'little') + bytes(16))
+    yield 'changes', b'\x00' + datagram(link, address) + datagram(route, rule) + b'\x00' + datagram(tun)
+    yield 'uplinks', b'\x02' + datagram(route) + datagram(link) + datagram(link, tun, done) + datagram(route) * 4
+    nobody = told(16, bytes(4) + number(0) + number(0x41) + bytes(4) + attribute(3, b'x\0'))
+    yield 'links-without-a-number', b'\x02' + datagram(route) + datagram(link) + datagram(nobody, nobody, done) + datagram(route) * 6
+    yield 'sole-choice', b'\x03' + datagram(route) + datagram(link) + datagram(link, done) + datagram(rule) + datagram(done) + datagram(route)
+    yield 'source-refused', b'\x04' + datagram(refused)
+    yield 'source-of-a-flow', b'\x44' + datagram(route) * 3
+    yield 'name', b'\x05' + datagram(link)
+    yield 'from-another-sender', b'\x00' + bytes((datagram(link)[0] | 1,)) + datagram(link)[1:]
+
+
+def envelope(known):
+    for name in sorted(known):
+        if name.startswith('strongswan_envelope.'):
+            yield name.split('.')[1].replace('_', '-'), known[name]
+    good = known['strongswan_envelope.from_client']
+    yield 'ike-auth', good[:18] + b'\x23' + good[19:]
+    yield 'length-does-not-agree', good[:27] + b'\x00' + good[28:]
+    yield 'exchange-254', good[:18] + b'\xfe' + good[19:]
+
+
+def demux(_):
+    reset, data, envelope_byte, raw = b'\x80', b'\x88', b'\xa0', b'\x40'
+    opened = b'\x08\x00\x00' + b'\x09\x00\x00'
+    yield 'newcomer', b'\x00\x00' + reset
+    yield 'session-moves', opened + b'\x09\x00\x01' + b'\x00\x01' + data + b'\x00\x00' + data + b'\x04\x00' + data
+    yield 'voluntary-switch-and-its-second', opened + b'\x0a\x00\x01' + b'\x00\x00' + data + b'\x07\x0c' + b'\x00\x00' + data
+    yield 'newcomer-on-a-shown-address', opened + b'\x09\x00\x01' + b'\x00\x00' + reset + b'\x04\x80' + data
+    yield 'guest-on-a-bound-address', opened + b'\x00\x00' + reset + b'\x04\x80' + data + b'\x00\x00' + data
+    yield 'unbound-then-fenced', opened + b'\x0b\x00\x00' + b'\x04\x00' + data + b'\x0c\x00\x00' + b'\x00\x00' + data
+    yield 'control', opened + b'\x00\x02' + envelope_byte + b'\x00\x02' + raw
+    yield 'from-nobodys-address', opened + b'\x00\x78' + data
+    yield 'more-newcomers-than-there-is-room', opened + b'\x09\x00\x01' + b''.join(b'\x00\x00' + reset for _ in range(6))
+
+
+def management(_):
+    """How many ends, three bytes for each; then pieces of what OpenVPN says, each behind its length (8 each, and 1)."""
+    header = b'HEADER\tCLIENT_LIST\tCommon Name\tReal Address\tVirtual Address\tClient ID\tPeer ID\r\n'
+    rows = b'CLIENT_LIST\tclient\t2001:db8::5\t10.8.0.2\t12\t3\r\n'
+
+    def pieces(text):
+        return b''.join(b'\x1e' + text[at:at + 241] for at in range(0, len(text), 241))
+    yield 'kill-by-address', b'\x01\x08\x00\x05' + pieces(b'SUCCESS: 1 client(s)\r\n')
+    yield 'client-kill-by-peer-id', b'\x01\x11\x03\x05' + pieces(header + rows + b'END\r\n')
+    yield 'client-kill-by-name-and-tunnel', b'\x01\x16\x00\x05' + pieces(header + rows + rows.replace(b'12', b'13') + b'END\r\n')
+    yield 'columns-not-known', b'\x01\x16\x00\x05' + pieces(rows + b'END\r\n')
+    yield 'three-at-once', b'\x03\x11\x03\x05\x16\x00\x05\x08\x00\x05' + pieces(header + rows + b'END\r\n' + rows + b'END\r\n')
+    yield 'a-line-too-long', b'\x01\x11\x03\x05' + pieces(header + b'CLIENT_LIST\t' + b'x' * 2100 + b'\r\nEND\r\n')[:2900]
+
+
+TARGETS = {'wire': wire, 'sealed': sealed, 'stateful': stateful, 'policy': policy, 'audit': audit, 'control': control, 'state': state,
+           'netlink': netlink, 'envelope': envelope, 'demux': demux, 'management': management}
 
 
 def main():

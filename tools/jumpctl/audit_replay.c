@@ -42,7 +42,7 @@ static void finding(struct replay *replay, const struct audit_line *line, const 
 
 static void finding(struct replay *replay, const struct audit_line *line, const char *format, ...)
 {
-    char text[512];
+    char text[512], id[9];
     va_list arguments;
 
     if (++replay->findings > MOST_SHOWN)
@@ -50,8 +50,9 @@ static void finding(struct replay *replay, const struct audit_line *line, const 
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    printf("%s:%lu: session %.8s: %s%s%s\n", replay->path, line->number, audit_text(line, "session_id", "?"),
-           jumpctl_colour(stdout, 'r'), jumpctl_clean(text), jumpctl_colour(stdout, 0));
+    (void)snprintf(id, sizeof id, "%s", audit_text(line, "session_id", "?"));
+    printf("%s:%lu: session %s: %s%s%s\n", replay->path, line->number, jumpctl_clean(id), jumpctl_colour(stdout, 'r'),
+           jumpctl_clean(text), jumpctl_colour(stdout, 0));
     if (replay->findings == MOST_SHOWN)
         printf("more findings are counted, not shown\n");
 }

@@ -57,8 +57,10 @@ static void put_text(FILE *to, const char *text)
             fputs("&amp;", to);
         else if (c == '"')
             fputs("&quot;", to);
+        else if (jumpctl_is_control(text))
+            text += c == 0xc2, fputc('?', to);
         else
-            fputc(c < 0x20 || c == 0x7f ? '?' : c, to);
+            fputc(c, to);
     }
 }
 
@@ -93,9 +95,12 @@ static void draw_state(const struct scale *scale, const struct plot_lane *lane, 
     char length[32];
 
     seconds_text(length, (double)(mode_end(scale->plot, lane, i) - mode->at) / 1e9);
-    fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%s for %s%s%s%s%s</title></rect>\n",
-            from, y, width, scale->band, look->fill, jump_mode_name(mode->mode), length, mode->reason[0] != '\0' ? ": " : "",
-            mode->reason, mode->row[0] != '\0' ? ", " : "", mode->row);
+    fprintf(scale->to, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%s for %s%s",
+            from, y, width, scale->band, look->fill, jump_mode_name(mode->mode), length, mode->reason[0] != '\0' ? ": " : "");
+    put_text(scale->to, mode->reason);
+    fputs(mode->row[0] != '\0' ? ", " : "", scale->to);
+    put_text(scale->to, mode->row);
+    fputs("</title></rect>\n", scale->to);
     if (width > text_width(look->name, scale->font) * 1.15 + 8)
         fprintf(scale->to, "<text x=\"%.1f\" y=\"%.1f\" fill=\"%s\" font-size=\"%.1f\" pointer-events=\"none\">%s</text>\n", from + 5,
                 y + scale->band / 2 + scale->font * 0.36, look->ink, scale->font, look->name);
@@ -269,10 +274,12 @@ static void draw_marks(const struct scale *scale, const struct plot_lane *lane, 
 
 static void draw_lane(const struct scale *scale, const struct plot_lane *lane, double y)
 {
+    char id[SHORT_ID + 1];
+
     fprintf(scale->to, "<g>\n<text x=\"16\" y=\"%.1f\" font-size=\"%.1f\" font-weight=\"bold\">", y + scale->band * 0.72,
             scale->font + 1);
-    for (int i = 0; i < SHORT_ID && lane->key[i] != '/' && lane->key[i] != '\0'; i++)
-        put_text(scale->to, (char[]){lane->key[i], '\0'});
+    (void)snprintf(id, sizeof id, "%.*s", (int)strcspn(lane->key, "/"), lane->key);
+    put_text(scale->to, id);
     fprintf(scale->to, "<tspan dx=\"5\" font-weight=\"normal\" fill=\"#555\">%s</tspan></text>\n",
             lane->role == JUMP_CLIENT ? "client" : lane->role == JUMP_SERVER ? "server" : "");
     fprintf(scale->to, "<text x=\"16\" y=\"%.1f\" font-size=\"%.1f\" fill=\"#555\">", y + scale->band + scale->row * 0.8 + 2,

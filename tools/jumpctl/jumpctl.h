@@ -43,6 +43,9 @@ int jumpctl_usage(const char *command, const char *format, ...) __attribute__((f
 /** The escape that starts a colour on a terminal (NO_COLOR unset); "" elsewhere. `colour`: 'r', 'g', 'y', 'b'old, 0 ends. */
 const char *jumpctl_colour(FILE *to, char colour);
 
+/** True if a control character begins here, as one byte or as UTF-8 (then it has two). */
+bool jumpctl_is_control(const char *at);
+
 /** Text for a terminal or a page: control characters (but not '\n') become '?'. In place. */
 char *jumpctl_clean(char *text);
 

@@ -98,11 +98,22 @@ const char *jumpctl_colour(FILE *to, char colour)
     }
 }
 
+bool jumpctl_is_control(const char *at)
+{
+    const unsigned char *c = (const unsigned char *)at;
+
+    /* U+0080 to U+009F too: U+009B begins an escape as ESC [ does. */
+    return c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
+}
+
 char *jumpctl_clean(char *text)
 {
     for (char *at = text; *at != '\0'; at++)
-        if (((unsigned char)*at < 0x20 && *at != '\n') || *at == 0x7f)
+        if (*at != '\n' && jumpctl_is_control(at)) {
+            if (*at == '\xc2')
+                *at++ = '?';
             *at = '?';
+        }
     return text;
 }
 

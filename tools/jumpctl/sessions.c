@@ -233,15 +233,16 @@ static void print_table(struct json_object *instance)
         struct json_object *session = json_object_array_get_idx(list, i), *value;
         const char *state = text_of(session, "state", "?");
         bool bound = json_object_object_get_ex(session, "bound", &value) && json_object_get_boolean(value);
-        char id[SHORT_ID + 1], age[32], gap[32];
+        char id[SHORT_ID + 1], age[32], gap[32], peer[160];
 
         (void)snprintf(id, sizeof id, "%s", text_of(session, "session_id", "?"));
+        (void)snprintf(peer, sizeof peer, "%s", text_of(session, "peer", "")); /* the peer's own choice */
         printf(TABLE, text_of(instance, "name", "?"), text_of(instance, "role", "?"), id,
                jumpctl_colour(stdout, state_colour(state, bound)), state, jumpctl_colour(stdout, 0),
                bound ? text_of(session, "binding", "-") : "-", number_of(session, "generation", 0),
                number_of(session, "rtt_ms", 0), number_of(session, "loss_ratio", 0) * 100, span(age, number_of(session, "age_ms", -1)),
                number_of(session, "switches", 0), span(gap, number_of(session, "last_gap_ms", -1)),
-               text_of(session, "peer", ""));
+               jumpctl_clean(peer));
     }
     if (count == 0)
         printf("%-12s %-6s no session\n", text_of(instance, "name", "?"), text_of(instance, "role", "?"));
