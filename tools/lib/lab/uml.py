@@ -12,11 +12,15 @@ import functools
 import itertools
 import json
 import os
+import signal
 import sys
+import threading
+import time
 
 from .run import Fault, now_ns, say, seconds
 
 _KERNEL = '/usr/bin/linux.uml'
+_SUSPENDED = 'suspended'
 _INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'uml_init.py')
 
 
@@ -74,6 +78,8 @@ class Machine:
                                    f'init={_INIT}', f'LAB_EXCHANGE={exchange}', f'uml_dir={exchange}', 'umid=uml',
                                    'con=null', 'con0=null,fd:1', 'ssl=null', 'quiet', 'loglevel=3', 'selinux=0',
                                    'apparmor=0'], f'{name}.log')
+        waker = threading.Thread(target=self._wake, args=(process, exchange), daemon=True)
+        waker.start()
         ended = process.wait(timeout) is not None
         if not ended:
             process.kill()
@@ -88,6 +94,20 @@ class Machine:
                     seconds(now_ns() - begun))
 
 
+    @staticmethod
+    def _wake(process, exchange):
+        """The machine has no clock that would end its suspension (suspend, below): we do."""
+        request = f'{exchange}/{_SUSPENDED}'
+        while process.running():
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                with open(request, encoding='ascii') as file:
+                    length = float(file.read())
+                os.unlink(request)
+                time.sleep(length)
+                # The kernel's own process alone: to those of the machine's programs it would be a signal as any other.
+                os.kill(process.pid, signal.SIGUSR1)
+            time.sleep(0.05)
+
     def _new_folder(self):
         # Short, for the path of a socket that the kernel makes there.
         for number in itertools.count(1):
@@ -99,6 +119,16 @@ class Machine:
     def exchanged(self, name):
         """The text of a file that the newest command left in its exchange folder; empty: it left none."""
         return _read(self._exchange, name)
+
+
+def suspend(length):
+    """Inside: the machine stands still for so many seconds. Its clocks but the processes' own go on meanwhile, as CLOCK_BOOTTIME does."""
+    request = os.path.join(os.environ['LAB_EXCHANGE'], _SUSPENDED)
+    with open(f'{request}.new', 'w', encoding='ascii') as file:
+        file.write(str(length))
+    os.rename(f'{request}.new', request)
+    with open('/sys/power/state', 'w', encoding='ascii') as file:
+        file.write('freeze')
 
 
 def again(run, timeout, words=None, systemd=False):

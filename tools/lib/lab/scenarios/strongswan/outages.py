@@ -9,6 +9,7 @@ from ...story import expect_order, failed, pause
 from ...streams import Streams
 
 _WINDOW_S, _TTL_S = 8, 15
+_FLAP_S = 1.5
 
 
 def _expect_hole(result):
@@ -46,6 +47,36 @@ def _hole(story, meanwhile):
     if pair.server.end and not story.options.kernel:
         result['facts']['hold'] = {charon.name.rstrip('0'): charon.end.stats().get('hold', {'sent': 0, 'packets': 0})
                                    for charon in (pair.clients[0], pair.server)}
+    return result
+
+
+def _expect_flapping(result):
+    session = result['session']
+    ended = [change for end in ('client', 'server') for change in session['changes'][end] if change[1] == 'TERMINATED']
+    return expect_survived(result, moved=None) + failed(
+        (not ended, f'nothing was ever terminated ({ended})'),
+        (0 < result['facts']['switches'] <= result['facts']['switches_allowed'],
+         f'the server switched no more often than its rate allows ({result["facts"]["switches"]})'))
+
+
+@scenario('flapping', 'the path is 1.5 s down, 1.5 s up from another mapping, for --length seconds (A06)', _expect_flapping,
+          variants=(('--length', '9'),), attacks=('A06',))
+def flapping(story):
+    pair = story.pair()
+    streams = Streams(pair)
+    pause(2, 'traffic both ways')
+    watch = story.watch(pair)
+    cut_at = now_ns()
+    for _ in range(round(story.options.length / (2 * _FLAP_S))):
+        pair.network.hole(True)
+        pair.network.rebind(pair.network.clients[0])
+        pause(_FLAP_S, 'down')
+        pair.network.hole(False)
+        pause(_FLAP_S, 'up')
+    result = watch.result(cut_at, now_ns(), streams)
+    if story.stage:
+        result['facts'] |= {'switches': sum(e['event_type'] == 'TransportSwitch' for e in pair.server.end.events(cut_at)),
+                            'switches_allowed': int(story.stage.policy_value('max_switches_per_min'))}
     return result
 
 
