@@ -119,9 +119,9 @@ void jump_client_moved(struct jump_engine *e, struct jump_session *s, enum jump_
         begin_attempt(e, s, reason, false);
         break;
     case JUMP_MODE_RECOVERING_BOUND: { /* T8 */
-        jump_time rto = jump_health_rto(&s->health);
-        c->switch_began_at = e->now;
-        c->switch_due = e->now + jump_later(8 * rto, LEAST_SWITCH_TIMEOUT);
+        jump_time patience = jump_later(8 * jump_health_rto(&s->health), LEAST_SWITCH_TIMEOUT);
+        c->switch_began_at = e->now; /* RECOVERING ends at its deadline, bound or not (I5): else T23 would have no time left */
+        c->switch_due = e->now + jump_earlier(patience, JUMP_MS(s->policy.recovery_window_ms));
         begin_attempt(e, s, reason, true);
         break;
     }

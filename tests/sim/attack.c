@@ -27,7 +27,7 @@ bool sim_is_stranger(const struct jump_path *path)
     return path->ip[12] == 203 || path->ip[3] == 0xb9;
 }
 
-/* Keeps it, and where a racer is at work sends a copy on at once, before the genuine one or after it. */
+/* Keeps it, and where a racer is at work sends a copy: how 0, at once, before the genuine one; 1, after it; 2, at once, and relays. */
 void sim_overheard(struct sim *sim, const struct sim_flight *flight)
 {
     struct sim_client *c = &sim->clients[flight->client];
@@ -55,7 +55,32 @@ void sim_overheard(struct sim *sim, const struct sim_flight *flight)
         copy.source = sim_gateway_path(flight->gateway, c->uplinks[copy.uplink].v6);
         copy.source.transport = (uint8_t)(copy.uplink + 1);
     }
-    sim_fly(sim, &copy, sim->now + (c->copy_late ? c->uplinks[flight->uplink].delay + JUMP_MS(1 + (draw >> 48) % 200) : JUMP_MS(1)));
+    sim_fly(sim, &copy, sim->now + (c->copy_how == 1 ? c->uplinks[flight->uplink].delay + JUMP_MS(1 + (draw >> 48) % 200) : JUMP_MS(1)));
+}
+
+/* What the gateway says to the racer for a copy, he sends on to the client as if it came from the gateway: whatever he gets,
+ * but a CHALLENGE. Who relays that too is the network. */
+void sim_relayed(struct sim *sim, uint16_t g, const struct jump_action *action)
+{
+    static struct sim_flight f;
+    if (!sim->hand.copied || !sim_same_path(&sim->hand.from, &action->path) || (action->bytes[0] & 15) == JUMP_MSG_REATTACH_CHALLENGE)
+        return;
+    struct sim_client *c = &sim->clients[sim->hand.client];
+    if (c->copy_how != 2 || sim->now >= c->copy_until)
+        return;
+    memset(&f, 0, offsetof(struct sim_flight, bytes));
+    f.client = sim->hand.client;
+    f.uplink = sim->hand.uplink;
+    f.gateway = (uint8_t)g;
+    f.copied = true;
+    f.len = (uint16_t)action->bytes_len;
+    memcpy(f.bytes, action->bytes, action->bytes_len);
+    f.serial = sim->serials++;
+    sim->accepted[f.serial % SIM_SERIALS / 8] &= (uint8_t)~(1u << f.serial % 8);
+    f.target = sim_address(&c->uplinks[f.uplink]);
+    f.source = sim_gateway_path((uint16_t)g, c->uplinks[f.uplink].v6);
+    f.source.transport = (uint8_t)(f.uplink + 1);
+    sim_fly(sim, &f, sim->now + JUMP_MS(1));
 }
 
 static bool load(struct sim *sim, struct sim_flight *f, uint16_t n, uint64_t draw)

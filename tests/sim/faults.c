@@ -84,6 +84,16 @@ static void befall(struct sim_script *script, struct dice *d, uint32_t at, uint3
                 PUT(kind, n, i, 0, lasts);
         break;
     case SIM_OP_LOSS:
+    case SIM_OP_DELAY:
+        if (four == 0) { /* bad for minutes while somebody works: worth a switch by choice */
+            lasts = span(d, 60000, 3);
+            put(script, at, SIM_OP_DATA, (const uint32_t[SIM_ARGS]){ n, 500, lasts });
+            uplink = 0;
+            ppm = 150000 + ppm / 2;
+            ms = 300 + 2 * ms;
+        }
+        PUT(kind, n, uplink, kind == SIM_OP_LOSS ? ppm : ms, lasts);
+        break;
     case SIM_OP_TWICE:
     case SIM_OP_CORRUPT:
         PUT(kind, n, uplink, ppm, lasts);
@@ -94,7 +104,6 @@ static void befall(struct sim_script *script, struct dice *d, uint32_t at, uint3
     case SIM_OP_FLAP:
         PUT(kind, n, uplink, span(d, 100, 7), lasts);
         break;
-    case SIM_OP_DELAY:
     case SIM_OP_JITTER:
         PUT(kind, n, uplink, ms, lasts);
         break;
@@ -106,7 +115,7 @@ static void befall(struct sim_script *script, struct dice *d, uint32_t at, uint3
         PUT(kind, n, uplink, lasts);
         break;
     case SIM_OP_COPY:
-        PUT(kind, n, draw(d, 2) ? 1000000 : ppm, four & 1, lasts);
+        PUT(kind, n, draw(d, 2) ? 1000000 : ppm, four % 3, lasts);
         break;
     case SIM_OP_REPLAY:
     case SIM_OP_FORGE:
@@ -350,6 +359,7 @@ static void on_gateway(struct sim *sim, const struct sim_op *op)
     uint16_t g = (uint16_t)(op->arg[0] % sim->script->gateways);
     struct sim_gateway *gateway = &sim->gateways[g];
     jump_time end = sim->now;
+    until(&gateway->quiet_at, end);
     switch (op->kind) {
     case SIM_OP_STALL:
         end += JUMP_MS(op->arg[1]);
@@ -377,6 +387,13 @@ static void on_gateway(struct sim *sim, const struct sim_op *op)
     until(&gateway->quiet_at, end);
 }
 
+/* What must not even be felt: who only copies, replays or forges, or advises, or sends data, makes nobody unwell. */
+static bool harmless(unsigned kind)
+{
+    return kind == SIM_OP_COPY || kind == SIM_OP_REPLAY || kind == SIM_OP_FORGE || kind == SIM_OP_ADVICE || kind == SIM_OP_BACKWARDS ||
+           kind == SIM_OP_TWICE || kind == SIM_OP_DATA;
+}
+
 void sim_operate(struct sim *sim, const struct sim_op *op)
 {
     if (strncmp(sim_op_args(op->kind), "gateway", 7) == 0) {
@@ -390,6 +407,8 @@ void sim_operate(struct sim *sim, const struct sim_op *op)
     bool of_uplink = strncmp(sim_op_args(op->kind), "client uplink", 13) == 0;
     struct sim_uplink *u = &c->uplinks[of_uplink ? op->arg[1] % c->uplink_count : 0];
     jump_time end = sim->now;
+    if (!harmless(op->kind))
+        until(&c->quiet_at, end);
     switch (op->kind) {
     case SIM_OP_HOLE:
         end += JUMP_MS(op->arg[3]);
@@ -458,7 +477,7 @@ void sim_operate(struct sim *sim, const struct sim_op *op)
     case SIM_OP_COPY:
         end += JUMP_MS(op->arg[3]);
         c->copy_ppm = op->arg[1];
-        c->copy_late = op->arg[2];
+        c->copy_how = op->arg[2];
         until(&c->copy_until, end);
         break;
     case SIM_OP_REPLAY:
@@ -515,5 +534,6 @@ void sim_operate(struct sim *sim, const struct sim_op *op)
         sim_at(sim, sim->now, SIM_USER_DATA, n);
         break;
     }
-    until(&c->quiet_at, end);
+    if (!harmless(op->kind))
+        until(&c->quiet_at, end);
 }

@@ -259,7 +259,7 @@ static void draw_policy(struct sim *sim, struct jump_policy *policy, uint64_t wh
         drawn.idle_interval_ms = drawn.heartbeat_interval_ms + BETWEEN(706, 0, 20000);
     if (ONE_OF(707, 5))
         drawn.switch_cooldown_ms = BETWEEN(707, 0, 20000);
-    if (ONE_OF(708, 6))
+    if (ONE_OF(708, 3))
         drawn.latency_volatile_threshold_ms = BETWEEN(708, 700, 2000);
     if (ONE_OF(709, 6))
         drawn.key_max_age_ms = 2 * drawn.transport_lost_ttl_ms + BETWEEN(709, 600000, 2400000);

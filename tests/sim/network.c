@@ -190,8 +190,10 @@ void sim_from_gateway(struct sim *sim, uint16_t g, const struct jump_action *act
     memset(&f, 0, offsetof(struct sim_flight, bytes));
     f.gateway = (uint8_t)g;
     f.target = action->path;
-    if (!sim_owner(sim, &action->path, &f.client, &f.uplink))
-        return; /* to where nobody is, or to a stranger, who has no use for it */
+    if (!sim_owner(sim, &action->path, &f.client, &f.uplink)) {
+        sim_relayed(sim, g, action);
+        return;
+    }
     f.source = sim_gateway_path(g, sim->clients[f.client].uplinks[f.uplink].v6);
     f.source.transport = (uint8_t)(f.uplink + 1);
     load(sim, &f, action);
@@ -231,6 +233,9 @@ void sim_arrive(struct sim *sim, uint32_t index)
     sim_feed(sim, node, &tick); /* so that what the datagram itself does stands alone */
     if (!sim->failed && node->engine) {
         sim_oracle_before(sim, node, &in);
+        sim->hand.copied = f->copied;
+        sim->hand.client = f->client;
+        sim->hand.uplink = f->uplink;
         int result = sim_feed(sim, node, &in);
         sim_oracle_after(sim, node, &in, result, f);
     }

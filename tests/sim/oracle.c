@@ -231,6 +231,10 @@ static void state_change(struct sim *sim, struct sim_track *t, const struct jump
     const char *wrong;
     bool was_bound = jump_mode_bound((enum jump_mode)t->mode), bound = jump_mode_bound(e->new_mode);
     sim->totals.moves++;
+    if (t->mode == JUMP_MODE_ATTACHED && e->new_mode != JUMP_MODE_TERMINATED && quiet_for(sim, t->client) > QUIET &&
+        memcmp(&sim->clients[t->client].id, &t->id, sizeof t->id) == 0)
+        sim_fail(sim, t->client, "calm", "nothing has been wrong for %.0f s and it left ATTACHED for %s (%s)",
+                 (double)quiet_for(sim, t->client) / 1e9, jump_mode_name(e->new_mode), jump_reason_name(e->reason));
     if (t->over)
         sim_fail(sim, t->client, "I12", "a session moved after it was TERMINATED");
     else if (!in_table(e, t->server ? SERVER : CLIENT))
@@ -441,12 +445,14 @@ static void look_at(struct sim *sim, struct sim_node *node, struct jump_session 
         sim_fail(sim, client, "I8", "BIRTH has version 0 and nothing else has");
     if (sim_stands_still(sim, node) || (node->still_until != 0 && sim->now - node->still_until < JUMP_MS(1000)))
         return; /* its timers run when it runs again */
+    if (jump_engine_deadline(node->engine) <= sim->now)
+        return; /* something is due in this very instant: a policy that came in has just shortened a bound */
     const char *broken;
     if (s->version != 0 && sim->now > s->born_at + JUMP_MS(s->policy.max_lifetime_ms))
         sim_fail(sim, client, "I6", "it outlived max_lifetime");
     if (t->unbound_at != JUMP_NEVER && sim->now > t->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms))
         sim_fail(sim, client, "I7", "unbound for longer than its TTL");
-    if (!t->server && s->mode == JUMP_MODE_RECOVERING_UNBOUND && sim->now > t->recovering_at + JUMP_MS(s->policy.recovery_window_ms) + 1)
+    if (!t->server && t->recovering_at != JUMP_NEVER && sim->now > t->recovering_at + JUMP_MS(s->policy.recovery_window_ms) + 1)
         sim_fail(sim, client, "I5", "RECOVERING for longer than its window");
     if ((broken = jump_session_broken(s, &node->engine->table.shape, node->engine->now)) != NULL)
         sim_fail(sim, client, broken, "the core's own check finds it broken");

@@ -53,7 +53,7 @@
     X(SWAP, "swap", "client uplink")                   \
     X(RENUMBER, "renumber", "client uplink told")      \
     X(RESTLESS, "restless", "client uplink for")       \
-    X(COPY, "copy", "client ppm late for")             \
+    X(COPY, "copy", "client ppm how for")              \
     X(REPLAY, "replay", "client count how")            \
     X(FORGE, "forge", "client count how")              \
     X(FLOOD, "flood", "client count")                  \
@@ -171,7 +171,7 @@ struct sim_client {
     jump_time opened_at, rekey_every, data_every, data_due, busy_every, busy_until, quiet_at, host_due;
     /* who listens on its path */
     jump_time copy_until;
-    uint32_t copy_ppm, copy_late, kept_count;
+    uint32_t copy_ppm, copy_how, kept_count;
     struct sim_kept *kept;
     double hours;
 };
@@ -240,7 +240,9 @@ struct sim {
     struct { /* the datagram in hand */
         struct jump_id id;
         struct jump_path from;
-        bool known, all;
+        bool known, all, copied;
+        uint16_t client;
+        uint8_t uplink;
         uint32_t sessions, replies;
         size_t reply_bytes;
     } hand;
@@ -316,6 +318,7 @@ bool sim_stands_still(const struct sim *sim, const struct sim_node *node);
 
 /* attack.c */
 void sim_overheard(struct sim *sim, const struct sim_flight *flight);
+void sim_relayed(struct sim *sim, uint16_t g, const struct jump_action *action);
 void sim_replay(struct sim *sim, uint16_t n, uint32_t count, uint32_t how);
 void sim_forge(struct sim *sim, uint16_t n, uint32_t count, uint32_t how);
 void sim_flood(struct sim *sim, uint16_t n, uint32_t count);

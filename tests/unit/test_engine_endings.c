@@ -120,6 +120,21 @@ static void test_T16_a_switch_that_does_not_succeed_leaves_the_session_degraded_
     story_end();
 }
 
+static void test_T16_comes_before_the_recovery_window_is_over_however_slow_the_path_is(void)
+{
+    story_prepare(1);
+    POLICY(recovery_window_ms, 1000);
+    POLICY(transport_lost_ttl_ms, 30000);
+    story_attach();
+    begin_a_switch_that_does_not_succeed();
+    jump_time began = w.now;
+    w.clients[0].loss_ppm[0] = 0;
+    WAIT(MOVED(false, "T16", RECOVERY_WINDOW_EXCEEDED) == 1, 5000);
+    CU_ASSERT_TRUE(w.now - began >= JUMP_MS(999) && w.now - began <= JUMP_MS(1001)); /* else a death now would end it at once */
+    CU_ASSERT_TRUE(C().bound);
+    story_end();
+}
+
 static void test_T23_a_path_that_dies_during_a_switch_unbinds_keeps_the_deadline_and_cancels_the_switch_timeout(void)
 {
     const uint8_t lost[] = { 1, 0 };
@@ -474,6 +489,7 @@ static void test_T25_a_rekey_in_time_keeps_the_session_and_a_hole_does_not_end_i
     X(test_T15_the_recovery_window_ends_a_client_that_has_no_path_and_not_a_moment_before)                     \
     X(test_T15_a_path_that_is_back_before_the_window_is_over_saves_the_session)                                \
     X(test_T16_a_switch_that_does_not_succeed_leaves_the_session_degraded_and_bound)                           \
+    X(test_T16_comes_before_the_recovery_window_is_over_however_slow_the_path_is)                              \
     X(test_T17_the_lifetime_ends_both_sides_on_the_millisecond)                                                \
     X(test_T17_no_reattach_makes_a_life_longer)                                                                \
     X(test_T18_the_server_waits_for_the_transport_ttl_and_not_a_moment_longer)                                 \
