@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Kernel ESP: wakes inner TCP connections when a session has a path again. reject.c keeps them trying, at the pace that they
- * had fallen to by then; hosts behind this one hear one rejection a second at most, whatever they have open. The firewall
- * shows what it rejects (NFLOG); of each connection the newest header is kept, and when a session is bound its sender gets it
- * back in a few host-unreachables at once. Each takes one doubling off its back-off (RFC 6069), until its next try is now.
+ * Kernel ESP: what the firewall shows (NFLOG, reject.c) is answered with a host-unreachable, so that its sender goes on trying
+ * at the pace that it had before. And wakes it when its session has a path again: of each connection the newest header is
+ * kept, and its sender gets that back in a few host-unreachables at once. Each takes one doubling off its back-off (RFC
+ * 6069), until its next try is now.
  *
  * Nothing is sent but ICMP, to the sender of what is quoted; of a packet no more than its headers is ever here. A
- * connection of a session that is still unbound tries once more than it would have, and is rejected and kept again.
+ * connection of a session that is still unbound tries once more than it would have, and is answered and kept again.
  */
 #include "strongswan/adapter.h" /* first: strongSwan's headers use names that the system's make macros of */
 #include "strongswan/kick.h"
@@ -37,7 +37,7 @@
 #define QUOTE_BYTES (60u + 8u) /* the longest IPv4 header, and the ports and the sequence number; IPv6 without extensions */
 #define TIMES 9u               /* from two minutes, where a back-off ends, down to a fifth of a second */
 #define FRESH JUMP_MS(130000)
-#define ANSWERS 8
+#define ANSWERS_PER_S 1000u    /* and as many at once; what is left out tries more rarely, until it is woken */
 
 struct flow {
     jump_time seen_at; /* 0: none */
@@ -50,6 +50,7 @@ static mutex_t *lock; /* of what follows; NULL: there is nothing */
 static struct flow flows[FLOWS];
 static struct mnl_socket *log_socket;
 static int raw4 = -1, raw6 = -1;
+static jump_time answers_full_at; /* the bucket of the answers */
 
 static bool same_flow(const struct flow *a, const struct flow *b)
 {
@@ -83,21 +84,21 @@ static bool read_packet(struct flow *flow, const uint8_t *bytes, size_t len)
     return true;
 }
 
-static void remember(const uint8_t *bytes, size_t len)
+static void remember(const struct flow *fresh)
 {
-    struct flow fresh = {.seen_at = 0}, *place = &flows[0];
+    struct flow *place = &flows[0];
 
-    if (!read_packet(&fresh, bytes, len))
-        return;
+    lock->lock(lock);
     for (size_t i = 0; i < FLOWS; i++) {
-        if (same_flow(&flows[i], &fresh)) {
+        if (same_flow(&flows[i], fresh)) {
             place = &flows[i];
             break;
         }
         if (flows[i].seen_at < place->seen_at)
             place = &flows[i];
     }
-    *place = fresh;
+    *place = *fresh;
+    lock->unlock(lock);
 }
 
 static uint16_t checksum(const uint8_t *bytes, size_t len)
@@ -111,7 +112,7 @@ static uint16_t checksum(const uint8_t *bytes, size_t len)
     return htons((uint16_t)~sum);
 }
 
-static void wake(const struct flow *flow)
+static void tell(const struct flow *flow, unsigned times)
 {
     uint8_t bytes[8 + QUOTE_BYTES] = {flow->v6 ? ICMP6_DST_UNREACH : ICMP_DEST_UNREACH,
                                       flow->v6 ? ICMP6_DST_UNREACH_ADDR : ICMP_HOST_UNREACH};
@@ -126,7 +127,7 @@ static void wake(const struct flow *flow)
     sum = checksum(bytes, len);
     if (!flow->v6) /* the kernel does it for ICMPv6 */
         memcpy(bytes + 2, &sum, sizeof sum);
-    for (unsigned i = 0; i < TIMES; i++)
+    for (unsigned i = 0; i < times; i++)
         (void)sendto(flow->v6 ? raw6 : raw4, bytes, len, MSG_DONTWAIT, flow->v6 ? (struct sockaddr *)&to6 : (struct sockaddr *)&to4,
                      flow->v6 ? sizeof to6 : sizeof to4);
 }
@@ -143,15 +144,32 @@ void jump_swan_kick(void)
     lock->unlock(lock);
     for (size_t i = 0; i < FLOWS; i++)
         if (taken[i].seen_at != 0 && jump_clock_now() - taken[i].seen_at < FRESH)
-            wake(&taken[i]);
+            tell(&taken[i], TIMES);
 }
 
 /* The firewall's log */
 
+/* Only charon's watcher calls it, one at a time. */
+static bool may_answer(jump_time now)
+{
+    if (answers_full_at < now)
+        answers_full_at = now;
+    if (answers_full_at - now > JUMP_MS(1000))
+        return false;
+    answers_full_at += JUMP_MS(1000) / ANSWERS_PER_S;
+    return true;
+}
+
 static int on_attribute(const struct nlattr *attribute, void *data)
 {
-    if (mnl_attr_get_type(attribute) == NFULA_PAYLOAD)
-        remember(mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+    struct flow fresh = {.seen_at = 0};
+
+    if (mnl_attr_get_type(attribute) == NFULA_PAYLOAD
+        && read_packet(&fresh, mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute))) {
+        remember(&fresh);
+        if (may_answer(fresh.seen_at))
+            tell(&fresh, 1);
+    }
     return MNL_CB_OK;
 }
 
@@ -167,10 +185,8 @@ static bool on_log(void *data, int fd, watcher_event_t event)
     uint8_t buffer[16384];
     ssize_t len;
 
-    lock->lock(lock);
     for (int i = 0; i < 64 && (len = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT)) > 0; i++)
         (void)mnl_cb_run(buffer, (size_t)len, 0, 0, on_message, NULL);
-    lock->unlock(lock);
     return TRUE;
 }
 
@@ -211,7 +227,7 @@ void jump_swan_kick_begin(void)
         (void)setsockopt(raw6, IPPROTO_ICMPV6, ICMP6_FILTER, &none6, sizeof none6);
     log_socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
     if (raw4 < 0 || log_socket == NULL || !ask_for_log(log_socket)) {
-        DBG1(DBG_CFG, "jumping: no log of what is rejected (%s): after a hole TCP connections inside may wait for seconds",
+        DBG1(DBG_CFG, "jumping: no log of what has no path (%s): after a hole TCP connections inside may wait for seconds",
              strerror(errno));
         jump_swan_kick_end();
         return;

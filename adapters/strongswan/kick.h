@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Wakes TCP connections inside kernel ESP. For reject.c alone, whose rules log to JUMP_SWAN_LOG_GROUP. Read next: kick.c.
+ * Answers and wakes TCP connections inside kernel ESP. For reject.c alone, whose rules log to JUMP_SWAN_LOG_GROUP. Read next: kick.c.
  */
 #ifndef JUMP_STRONGSWAN_KICK_H
 #define JUMP_STRONGSWAN_KICK_H
@@ -10,7 +10,7 @@
 /** Begin and end as reject.c's. */
 void jump_swan_kick_begin(void);
 void jump_swan_kick_end(void);
-/** What was rejected lately is told so again, until it tries at once. Any thread. */
+/** What was answered lately is told so again, until it tries at once. Any thread. */
 void jump_swan_kick(void);
 
 #endif

@@ -56,6 +56,32 @@ tests_unit_test_strongswan_threads_SOURCES = tests/unit/test_strongswan_threads.
 tests_unit_test_strongswan_threads_CPPFLAGS = $(swan_test_cppflags) -DPOLICIES='"$(abs_srcdir)/core/policy"'
 tests_unit_test_strongswan_threads_CFLAGS = $(swan_test_cflags)
 tests_unit_test_strongswan_threads_LDADD = $(swan_test_ldadd)
+# Kernel ESP's parts, each against a kernel, a firewall or sockets of the test's own.
+strongswan_tests += tests/unit/test_strongswan_kick tests/unit/test_strongswan_mapping tests/unit/test_strongswan_reject \
+	tests/unit/test_strongswan_stay
+tests_unit_test_strongswan_kick_SOURCES = tests/unit/test_strongswan_kick.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_kick_CPPFLAGS = $(swan_test_cppflags) $(MNL_CFLAGS)
+tests_unit_test_strongswan_kick_CFLAGS = $(swan_test_cflags)
+tests_unit_test_strongswan_kick_LDADD = $(swan_test_ldadd)
+tests_unit_test_strongswan_kick_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now,--wrap=socket,--wrap=sendto \
+	-Wl,--wrap=mnl_socket_open2,--wrap=mnl_socket_get_fd,--wrap=mnl_socket_get_portid,--wrap=mnl_socket_bind \
+	-Wl,--wrap=mnl_socket_sendto,--wrap=mnl_socket_recvfrom,--wrap=mnl_socket_close
+tests_unit_test_strongswan_mapping_SOURCES = tests/unit/test_strongswan_mapping.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_mapping_CPPFLAGS = $(swan_test_cppflags)
+tests_unit_test_strongswan_mapping_CFLAGS = $(swan_test_cflags)
+tests_unit_test_strongswan_mapping_LDADD = $(swan_test_ldadd)
+tests_unit_test_strongswan_mapping_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+tests_unit_test_strongswan_reject_SOURCES = tests/unit/test_strongswan_reject.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_reject_CPPFLAGS = $(swan_test_cppflags)
+tests_unit_test_strongswan_reject_CFLAGS = $(swan_test_cflags)
+tests_unit_test_strongswan_reject_LDADD = $(swan_test_ldadd)
+tests_unit_test_strongswan_reject_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now,--wrap=process_start_shell \
+	-Wl,--wrap=jump_swan_kick,--wrap=jump_swan_kick_begin,--wrap=jump_swan_kick_end
+tests_unit_test_strongswan_stay_SOURCES = tests/unit/test_strongswan_stay.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_stay_CPPFLAGS = $(swan_test_cppflags)
+tests_unit_test_strongswan_stay_CFLAGS = $(swan_test_cflags)
+tests_unit_test_strongswan_stay_LDADD = $(swan_test_ldadd)
+tests_unit_test_strongswan_stay_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
 endif
 check_PROGRAMS += $(strongswan_tests)
 TESTS += $(strongswan_tests)

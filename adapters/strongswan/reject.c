@@ -2,10 +2,14 @@
  *
  * Kernel ESP: what becomes of inner TCP connections while a session has no path. What they send cannot be held here as in
  * user space (hold.c); left alone they try ever more rarely, and after a hole of a minute are silent for most of another.
- * A host-unreachable for each try keeps them at the pace of the last one (RFC 6069), so the firewall of this very network
- * namespace is asked to answer so what would leave by an unbound session's CHILD_SAs, and to show it to kick.c, which wakes
- * them at the end. Connections being opened, and those being reset, are left alone. What is rejected is lost either way: it
- * would go where nobody receives it.
+ * A host-unreachable for each try keeps them at the pace of the last one (RFC 6069). So the firewall of this very network
+ * namespace is asked to show us what leaves by an unbound session's CHILD_SAs (NFLOG), and kick.c answers and, at the end, wakes.
+ * Connections being opened, and those being reset, are left alone.
+ *
+ * The firewall lets all of it pass, to where nobody receives it. Were it to reject by itself: a sender on this host is told by
+ * its own kernel that nothing left, and what never left is tried again by another timer, which no ICMP error moves; hosts behind
+ * this one hear one rejection a second at most; and rules outlive the hole by the time that a process takes to remove them.
+ * What is lost then is lost under a new path, and what TCP has just measured as its round trip is the length of the hole.
  *
  * The rules name the kernel's reqid and nothing else: no address, no port. charon gives CHILD_SAs with the same traffic selectors
  * the same reqid, and the newest of them carries the traffic: a reqid is waited for only until another one comes up. The rules
@@ -31,11 +35,10 @@
 #define TEXT2(x) #x
 #define TEXT(x) TEXT2(x)
 #define GROUP TEXT(JUMP_SWAN_LOG_GROUP)
-#define TRIES \
-    "tcp flags & (syn|rst) == 0 ipsec out reqid @waiting log group " GROUP " snaplen 128 reject with icmpx type host-unreachable"
+#define TRIES "tcp flags & (syn|rst) == 0 ipsec out reqid @waiting log group " GROUP " snaplen 128"
 #define PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n" /* charon's shell has none of its own */
 #define OLD_BEGIN \
-    PATH "exec >/dev/null 2>&1; for t in iptables ip6tables; do u=icmp-host-unreachable; [ $t = iptables ] || u=icmp6-addr-unreachable\n" \
+    PATH "exec >/dev/null 2>&1; for t in iptables ip6tables; do\n" \
     "command -v $t-legacy && t=$t-legacy; t=\"$t -w 2\"; for c in OUTPUT FORWARD; do\n" \
     "j=\"$c -p tcp --tcp-flags SYN,RST NONE -j jumping\"; "
 
@@ -88,8 +91,8 @@ static void write_script(struct text *text, const uint32_t *reqids, size_t len, 
         add(text, OLD_BEGIN "$t -N jumping; $t -C $j || $t -I $j; done; $t -F jumping && for r in");
         for (size_t i = 0; i < len; i++)
             add(text, " %u", reqids[i]);
-        add(text, "; do m='-m policy --dir out --pol ipsec --reqid'; $t -A jumping $m $r -j NFLOG --nflog-group " GROUP " --nflog-size 128\n"
-                  "$t -A jumping $m $r -j REJECT --reject-with $u; done || s=1; done; exit ${s:-0}\n");
+        add(text, "; do $t -A jumping -m policy --dir out --pol ipsec --reqid $r -j NFLOG --nflog-group " GROUP " --nflog-size 128\n"
+                  "done || s=1; done; exit ${s:-0}\n");
     }
 }
 
@@ -129,7 +132,7 @@ static bool apply(bool renew)
 
         if (!done && !said) {
             said = true;
-            DBG1(DBG_CFG, "jumping: neither nft nor iptables rejects what has no path: after a hole TCP connections inside come "
+            DBG1(DBG_CFG, "jumping: neither nft nor iptables shows what has no path: after a hole TCP connections inside come "
                           "back when they try again by themselves");
         }
         free(applied);

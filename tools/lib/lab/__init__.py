@@ -8,7 +8,7 @@ Building blocks, each usable alone (several may live in one process, under diffe
   jumping.py    the installed plugin, its sessions and audit  streams.py   traffic and its gaps
   attacker.py   taps and forgers of whole frames       siege.py     a pair under attack, and what must hold
   traffic.py, capture.py   programs that run inside the namespaces
-  uml.py, uml_init.py      a machine with a kernel of its own   oldrules.py  the router's rules in there
+  uml.py, uml_init.py, qemu.py   a machine with a kernel of its own   oldrules.py  the router's rules in there
 Above them: story.py (what every scenario does), charon_story.py (the same for strongSwan), scenarios/, report.py, check.py, cli.py.
 The blocks know nothing of the scenarios.
 """

@@ -19,6 +19,8 @@ class Story(story.Story):
         """A pair that is up and, with the plugin at both ends, ATTACHED; waiting, before: as for OpenVPN's."""
         say(f'  {label}: starting strongSwan{"" if self.stage and not bare else ", bare"}')
         arguments = {'family': self.options.family, 'auth': self.options.auth, 'kernel': self.options.kernel} | arguments
+        if self.stage and not self.options.reject:
+            arguments['settings'] = {'plugins': {'jumping': {'reject': False}}}
         pair = Pair(self.run, label, None if bare else self.stage, **arguments)
         if before:
             before(pair)

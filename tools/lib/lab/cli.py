@@ -12,6 +12,7 @@ from . import report, scenarios, uml  # noqa: F401  (scenarios fills the list)
 from .cgroups import sweep as sweep_groups
 from .check import check
 from .jumping import Stage
+from .qemu import Qemu
 from .run import REPOSITORY, Fault, Run, Stopped, raise_on_signals, say, sweep
 from .story import HOSTS, SCENARIOS, WAYS, Options
 
@@ -52,9 +53,10 @@ def _arguments():
     either.add_argument('--length', type=float, default=20, metavar='SECONDS',
                         help='how long a bad path lasts (default: 20)')
     either.add_argument('--family', type=int, choices=(4, 6), default=4, help='IP outside of the tunnel (default: 4)')
-    either.add_argument('--kernel', action='store_true',
+    either.add_argument('--kernel', nargs='?', const='uml', choices=('uml', 'qemu'),
                         help='in a machine of its own with Debian\'s kernel, which has strongSwan\'s ESP then (default: '
-                             'this kernel, and ESP in userspace by kernel-libipsec)')
+                             'this kernel, and ESP in userspace by kernel-libipsec): uml, user-mode Linux, is meant by '
+                             '--kernel alone; qemu has nft too (tools/debian-kernel)')
     either.add_argument('--keep', action='store_true', help='keep the folder with configs, logs and records')
 
     openvpn = commands.add_parser('openvpn', parents=[common, either], help='run one scenario on OpenVPN')
@@ -74,6 +76,8 @@ def _arguments():
     swan.add_argument('--auth', choices=('psk', 'cert', 'eap-md5', 'eap-mschapv2'), default='psk',
                       help='how the client proves who it is (default: psk)')
     swan.add_argument('--clients', type=int, default=200, metavar='N', help='how many a crowd is (default: 200)')
+    swan.add_argument('--no-reject', dest='reject', action='store_false',
+                      help='with --kernel: no rejections, as with reject = no')
     swan.add_argument('--wait', type=float, default=30, metavar='SECONDS',
                       help='how long to wait for traffic after an event (default: 30)')
 
@@ -106,17 +110,17 @@ def _say_tails(run):
         say(f'last lines of each log:\n{tails}')
 
 
-def _in_machine(keep):
+def _in_machine(arguments):
     """The same command line there; what it says comes out here."""
-    with Run(keep) as run:
-        done = uml.again(run, 3600)
+    with Run(arguments.keep) as run:
+        done = uml.again(run, 3600, kind=Qemu if arguments.kernel == 'qemu' else uml.Machine)
         print(done.out, end='', flush=True)
         return done.status
 
 
 def _scenario(arguments):
     if arguments.kernel and not uml.inside():
-        return _in_machine(arguments.keep)
+        return _in_machine(arguments)
     entry = SCENARIOS[arguments.command][arguments.scenario]
     results = []
     for number in range(arguments.repeat):

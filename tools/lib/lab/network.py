@@ -135,6 +135,15 @@ class Network:
                          SERVER if self._v4 else SERVER6, 'dev', f'up{uplink}')
         return bool(routes.strip())
 
+    def add_behind(self, namespace, role, gateway, address):
+        """One more host, which reaches everything through this namespace. Returns its own."""
+        behind = self._namespace(role)
+        self._veth(namespace, 'site', behind, 'eth0')
+        self.ip(namespace, f'addr add {gateway}/24 dev site')
+        self.write(namespace, 'net/ipv4/ip_forward', 1)
+        self.ip(behind, f'addr add {address}/24 dev eth0', f'route add default via {gateway}')
+        return behind
+
     def publish(self, address):
         """An address that is reached through the server only, as one of the Internet behind a VPN."""
         self.ip(self.server, f'addr add {address}/32 dev lo')
@@ -332,7 +341,7 @@ class Network:
         text = []
         for family, wanted, source in (('ip', self._v4, '192.168.{0}.0-192.168.{1}.255'),
                                        ('ip6', self._v6, '2001:db8:{0}::-2001:db8:{1}:ffff:ffff:ffff:ffff:ffff')):
-            if uml.inside():
+            if uml.without_nft():
                 ranges = [(c, *source.format(10 * (c.index + 1), 10 * (c.index + 1) + 9).split('-')) for c in self.clients]
                 if wanted:
                     oldrules.load(functools.partial(self.inside, self.router), 6 if family == 'ip6' else 4,

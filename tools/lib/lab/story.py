@@ -37,8 +37,9 @@ class Options:
     plain: bool = False
     only: str | None = None
     auth: str = 'psk'
-    kernel: bool = False
+    kernel: str | None = None  # the machine's kind
     wait: float = 30.0
+    reject: bool = True
 
 
 @dataclasses.dataclass

@@ -131,7 +131,7 @@ class Streams:
         ends = [(here, 'here', client.namespace), (there, 'there', pair.server.namespace)]
         for words, end, namespace in ends if downlink and not tcp else reversed(ends):
             process = pair.run.start(words, f'{prefix}-{end}.log', namespace)
-            wait_until(lambda: os.path.exists(paths[end]) or not process.running(), 5, f'traffic {prefix} {end}')
+            wait_until(lambda: os.path.exists(paths[end]) or not process.running(), 20, f'traffic {prefix} {end}')
         self._records = {end: Record(path) for end, path in paths.items()}
         here, there = self._records['here'], self._records['there']
         self.streams = {stream.name: stream for stream, wanted in (

@@ -26,6 +26,8 @@ PORT, PORT_NAT = 500, 4500
 MARKER_BYTES, IKE_BYTES = 4, 28
 EXCHANGES = range(241, 255)
 _POOL = '10.9.0.0/16'
+# Of a pair with sites: the nets behind the server and the client, in which each has the address that it has otherwise too.
+_SITES = ('10.8.0.0/24', '10.9.0.0/24')
 _SECRET = 'made for one run of the lab'
 _SERVER_ID = 'server@lab'
 # What a gateway or a road warrior needs, and nothing that looks at the rest of the machine.
@@ -251,13 +253,14 @@ class Pair:
     def __init__(self, run, label, stage=None, on_server=True, on_clients=(True,), auth='psk', children=1, encap=True,
                  mobike=True, dpd='30s', ike_rekey='4h', child_rekey='1h', virtual=True, version=2, connection=None,
                  child=None, settings=None, connections=1, kernel=False, family=4, policy=None, server_settings=None,
-                 program=CHARON, through=(), **network):
+                 program=CHARON, through=(), sites=False, **network):
         """
         stage: where the plugin is; None: bare. on_server, on_clients: who of them loads it.
         auth: psk, cert, eap-md5 or eap-mschapv2. children: CHILD_SAs of each IKE_SA; connections: IKE_SAs of each
         client. dpd, ike_rekey, child_rekey: times as swanctl.conf has them, '0' for never. virtual: the client gets
         its inner address from the server's pool. connection, child, settings: more of a connection, of a CHILD_SA and
-        of strongswan.conf's section charon, for every charon. policy, server_settings: see Stage.attach.
+        of strongswan.conf's section charon, for every charon. sites: no virtual IP, and a host behind the server and one
+        behind the client, in nets that are the traffic selectors. policy, server_settings: see Stage.attach.
         """
         self.run = run
         self.label = label
@@ -265,6 +268,8 @@ class Pair:
         self.folder = f'{run.folder}/{label}'
         os.makedirs(self.folder, mode=0o700)
         self.outer = SERVER6 if family == 6 else SERVER
+        virtual = virtual and not sites
+        self._sites = sites
         self._auth, self._virtual, self.connections, self.version = auth, virtual, connections, version
         self.children = [f'child{index}' for index in range(children)]
         self._child = _merged({'rekey_time': child_rekey}, child)
@@ -290,6 +295,11 @@ class Pair:
             for i, client in enumerate(self.clients):
                 client._inner = self._own(i)
                 self.network.ip(client.namespace, f'addr add {client._inner}/32 dev lo')
+        if sites:
+            self.behind = [(self.network.add_behind(near, f'behind{end}', net.replace('0/24', '254'), net.replace('0/24', '2')),
+                            net.replace('0/24', '2'))
+                           for end, near, net in (('server', self.network.server, _SITES[0]),
+                                                  ('client', self.clients[0].namespace, _SITES[1]))]
 
     @staticmethod
     def inner(index=0):
@@ -310,8 +320,8 @@ class Pair:
     def _server(self):
         remote = {'psk': {'auth': 'psk'}, 'cert': {'auth': 'pubkey', 'cacerts': f'{self.folder}/pki/ca.crt'}}.get(
             self._auth, {'auth': self._auth, 'eap_id': '%any'})
-        children = {name: _merged({'local_ts': f'{self.inner(i)}/32',
-                                   'remote_ts': 'dynamic' if self._virtual else _POOL}, self._child)
+        children = {name: _merged({'local_ts': _SITES[0] if self._sites else f'{self.inner(i)}/32',
+                                   'remote_ts': 'dynamic' if self._virtual else _SITES[1] if self._sites else _POOL}, self._child)
                     for i, name in enumerate(self.children)}
         return {'connections': {'lab': _merged(
             {'local_addrs': self.outer, 'local': self._identity('server'), 'remote': remote, 'children': children}
@@ -326,8 +336,9 @@ class Pair:
     def _client_connection(self, index, name):
         server = {'auth': 'psk', 'id': _SERVER_ID} if self._auth == 'psk' else {
             'auth': 'pubkey', 'id': 'CN=server', 'cacerts': f'{self.folder}/pki/ca.crt'}
-        children = {child: _merged({'remote_ts': f'{self.inner(i)}/32', 'dpd_action': 'restart',
-                                    'local_ts': 'dynamic' if self._virtual else f'{self._own(index)}/32'}, self._child)
+        children = {child: _merged({'remote_ts': _SITES[0] if self._sites else f'{self.inner(i)}/32', 'dpd_action': 'restart',
+                                    'local_ts': 'dynamic' if self._virtual else _SITES[1] if self._sites else
+                                    f'{self._own(index)}/32'}, self._child)
                     for i, child in enumerate(self.children)}
         return _merged({'remote_addrs': self.outer, 'local': self._identity(name), 'remote': server, 'keyingtries': 0,
                         'children': children} | ({'vips': '0.0.0.0'} if self._virtual else {}), self._connection)

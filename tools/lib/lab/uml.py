@@ -21,12 +21,17 @@ from .run import Fault, now_ns, say, seconds
 
 _KERNEL = '/usr/bin/linux.uml'
 _SUSPENDED = 'suspended'
-_INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'uml_init.py')
+INIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'uml_init.py')
+
+
+def inside():
+    """Whether this is a machine of the lab's own already, of either kind."""
+    return 'LAB_EXCHANGE' in os.environ
 
 
 @functools.cache
-def inside():
-    """Whether this is such a machine already."""
+def without_nft():
+    """Whether this is user-mode Linux, whose nft knows no IP (CONFIG_NF_TABLES_IPV4 is not set)."""
     with open('/proc/cpuinfo', encoding='ascii', errors='replace') as file:
         return 'User Mode Linux' in file.read()
 
@@ -48,12 +53,13 @@ class Machine:
 
     run: see run.py; the machine is one of its processes and ends with it, its folder is in the run's.
     systemd: real systemd is the first process, at basic.target, and the command runs as a service of it; otherwise the
-    first process is uml_init.py and the command its child.
+    first process is uml_init.py and the command its child. Another kind: qemu.py.
     """
 
+    name = 'user-mode Linux'
+
     def __init__(self, run, systemd=False, memory_mb=1024):
-        if not os.path.exists(_KERNEL):
-            raise Fault('no user-mode Linux here (package user-mode-linux): run tools/deps install')
+        self._must_be_there()
         self._run = run
         self._systemd = systemd
         self._memory_mb = memory_mb
@@ -74,10 +80,7 @@ class Machine:
         with open(f'{exchange}/job.json', 'w', encoding='utf-8') as file:
             json.dump(job, file)
         begun = now_ns()
-        process = self._run.start([_KERNEL, f'mem={self._memory_mb}M', 'rootfstype=hostfs', 'rootflags=/', 'ro',
-                                   f'init={_INIT}', f'LAB_EXCHANGE={exchange}', f'uml_dir={exchange}', 'umid=uml',
-                                   'con=null', 'con0=null,fd:1', 'ssl=null', 'quiet', 'loglevel=3', 'selinux=0',
-                                   'apparmor=0'], f'{name}.log')
+        process = self._run.start(self._words(exchange), f'{name}.log')
         waker = threading.Thread(target=self._wake, args=(process, exchange), daemon=True)
         waker.start()
         ended = process.wait(timeout) is not None
@@ -88,11 +91,20 @@ class Machine:
                 status = json.load(file)
         except (FileNotFoundError, json.JSONDecodeError):
             why = 'it ended without one' if ended else f'not within {timeout:g} s'
-            raise Fault(f'user-mode Linux: no exit status, {why}: {_last(process.log())}\n'
+            raise Fault(f'{self.name}: no exit status, {why}: {_last(process.log())}\n'
                         f'{_read(exchange, "err")[-2000:]}') from None
         return Done(status['status'], _read(exchange, 'out'), _read(exchange, 'err'), status['booted_s'],
                     seconds(now_ns() - begun))
 
+    @staticmethod
+    def _must_be_there():
+        if not os.path.exists(_KERNEL):
+            raise Fault('no user-mode Linux here (package user-mode-linux): run tools/deps install')
+
+    def _words(self, exchange):
+        return [_KERNEL, f'mem={self._memory_mb}M', 'rootfstype=hostfs', 'rootflags=/', 'ro', f'init={INIT}',
+                f'LAB_EXCHANGE={exchange}', f'uml_dir={exchange}', 'umid=uml', 'con=null', 'con0=null,fd:1', 'ssl=null', 'quiet',
+                'loglevel=3', 'selinux=0', 'apparmor=0']
 
     @staticmethod
     def _wake(process, exchange):
@@ -131,9 +143,9 @@ def suspend(length):
         file.write('freeze')
 
 
-def again(run, timeout, words=None, systemd=False):
-    """This command line of tools/lab once more, in a machine: a Done. words: others in the place of ours."""
-    done = Machine(run, systemd).call([sys.executable, os.path.abspath(sys.argv[0]), *(words or sys.argv[1:])], timeout)
+def again(run, timeout, words=None, systemd=False, kind=Machine):
+    """This command line of tools/lab once more, in a machine of this kind: a Done. words: others in the place of ours."""
+    done = kind(run, systemd).call([sys.executable, os.path.abspath(sys.argv[0]), *(words or sys.argv[1:])], timeout)
     say(done.err.rstrip())
     return done
 

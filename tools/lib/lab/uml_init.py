@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Inside a machine of uml.py: the first process, and what systemd runs as its one service.
+"""Inside a machine of uml.py or qemu.py: the first process, and what systemd runs as its one service.
 
 Owns the root that is a copy-on-write view of the files outside, the kernel's modules, and the powering off. Never to be
 run outside: without its variable in the environment it does nothing.
@@ -15,8 +15,11 @@ import traceback
 
 _MODULES = ('tun', 'veth', 'bridge', 'sch_netem', 'sch_tbf', 'ip_tables', 'iptable_filter', 'iptable_nat', 'iptable_mangle',
             'ip6table_filter', 'ip6table_nat', 'xt_MASQUERADE', 'xt_conntrack', 'nf_conntrack_netlink', 'xfrm_user', 'esp4',
-            'esp6', 'esp4_offload', 'xfrm_algo')
+            'esp6', 'esp4_offload', 'xfrm_algo', 'gcm', 'seqiv', 'nft_xfrm', 'nft_log', 'nft_reject_inet', 'nfnetlink_log',
+            'nft_chain_nat', 'nft_masq')
 _EXCHANGE = os.environ.get('LAB_EXCHANGE')
+# Of another kernel than user-mode Linux: where its modules are. They are loaded as far as a root needs them.
+_MODULES_OF_QEMU = os.environ.get('LAB_MODULES')
 _MS_MOVE = 8192
 _POWER_OFF = 0x4321FEDC
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -53,8 +56,9 @@ def _power_off():
 
 def _change_root():
     """From the files outside, read-only, to a root of ours above them; what we write is in memory."""
-    modules = f'/usr/lib/uml/modules/{os.uname().release}'
-    subprocess.run(['/sbin/insmod', f'{modules}/kernel/fs/overlayfs/overlay.ko'], check=True)
+    modules = _MODULES_OF_QEMU or f'/usr/lib/uml/modules/{os.uname().release}'
+    if not _MODULES_OF_QEMU:
+        subprocess.run(['/sbin/insmod', f'{modules}/kernel/fs/overlayfs/overlay.ko'], check=True)
     _mount('tmpfs', 'lab', '/mnt', options='size=75%,mode=755')
     for name in ('upper', 'work'):
         os.mkdir(f'/mnt/{name}')
@@ -64,7 +68,10 @@ def _change_root():
                                  ('devpts', 'dev/pts', 'ptmxmode=666'), ('tmpfs', 'dev/shm', 'mode=1777'),
                                  ('tmpfs', 'run', 'mode=755')):
         _mount(kind, kind, f'{new}/{place}', options=options)
-    _mount('hostfs', 'none', f'{new}{_EXCHANGE}', options=_EXCHANGE)
+    if _MODULES_OF_QEMU:
+        _mount('9p', 'exchange', f'{new}{_EXCHANGE}', options='trans=virtio,version=9p2000.L,msize=262144')
+    else:
+        _mount('hostfs', 'none', f'{new}{_EXCHANGE}', options=_EXCHANGE)
     for place in ('run/lock', 'run/netns', 'lib/modules'):
         os.makedirs(f'{new}/{place}', exist_ok=True)
     os.symlink(modules, f'{new}/lib/modules/{os.uname().release}')

@@ -4,5 +4,5 @@
 Each module owns a few scenarios and what they expect; none knows another. Read first: ../../charon_story.py.
 """
 # They register themselves.
-from . import smoke, moves, outages, plaintext, without, captured, replayed, crowd, flood, life, host_memory  # noqa: F401
+from . import smoke, moves, outages, sites, plaintext, without, captured, replayed, crowd, flood, life, host_memory  # noqa: F401
 from . import handshake, rekeyings, endings, elsewhere, users  # noqa: F401
