@@ -587,6 +587,7 @@ static void take_candidates(struct jump_engine *e, uint8_t were[JUMP_MAX_CANDIDA
 {
     struct jump_candidate_part next[JUMP_MAX_CANDIDATES];
     uint8_t count = 0;
+    memset(were, NO_PLACE, JUMP_MAX_CANDIDATES);
     for (size_t i = 0; i < in->candidates_len && count < e->config.policy.max_candidates; i++) {
         const struct jump_path *path = &in->candidates[i].path;
         if (is_lost(in, path->transport))
@@ -596,13 +597,13 @@ static void take_candidates(struct jump_engine *e, uint8_t were[JUMP_MAX_CANDIDA
             were[count] = (uint8_t)(old - e->candidates);
             next[count] = *old;
         } else {
-            were[count] = NO_PLACE;
             memset(&next[count], 0, sizeof next[count]);
             jump_health_init(&next[count].health, e->now);
             next[count].stable_since = JUMP_NEVER;
         }
         next[count++].candidate = in->candidates[i];
     }
+    /* cppcheck-suppress uninitvar; the first `count` of them, each written above */
     memcpy(e->candidates, next, count * sizeof next[0]);
     e->candidate_count = count;
 }

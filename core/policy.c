@@ -64,7 +64,7 @@ static void add(struct text *to, const char *from)
 {
     for (; *from != '\0' && to->used + 1 < JUMP_POLICY_TEXT_BYTES; from++) {
         unsigned char c = (unsigned char)*from;
-        to->bytes[to->used++] = c < 0x20 || c == 0x7f ? '?' : *from;
+        to->bytes[to->used++] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
     }
     to->bytes[to->used] = '\0';
 }

@@ -54,7 +54,7 @@ struct jump_hold *jump_hold_open(uint32_t peers, uint32_t packets_each, size_t p
     hold->peers = peers;
     hold->packets_each = packets_each;
     hold->chunks_max = (uint32_t)(pool_bytes / (CHUNK_CELLS * sizeof(struct cell)));
-    hold->chunk = calloc(hold->chunks_max + 1, sizeof *hold->chunk);
+    hold->chunk = calloc(hold->chunks_max + 1, sizeof *hold->chunk); /* NOLINT(bugprone-sizeof-expression): an array of pointers */
     hold->free_cell = hold->oldest = hold->newest = NONE;
     for (uint32_t i = 0; i < peers; i++)
         hold->queues[i].first = hold->queues[i].last = hold->queues[i].control = NONE;

@@ -228,7 +228,7 @@ void jump_ovpn_datagram(struct jump_ovpn *ovpn, const uint8_t *bytes, size_t byt
 
 bool jump_ovpn_rounds_begin(struct jump_ovpn *ovpn, uint32_t peers)
 {
-    ovpn->client_of = calloc(peers, sizeof *ovpn->client_of);
+    ovpn->client_of = calloc(peers, sizeof *ovpn->client_of); /* NOLINT(bugprone-sizeof-expression): an array of pointers */
     ovpn->numbers = ovpn->client_of == NULL ? 0 : peers;
     return ovpn->client_of != NULL && jump_ovpn_numbers_open(&ovpn->active, peers)
            && jump_ovpn_numbers_open(&ovpn->behind, peers);

@@ -79,7 +79,7 @@ struct jump_management *jump_management_open(const char *path, size_t room)
         return NULL;
     }
     randombytes_buf(m->key, sizeof m->key);
-    strcpy(m->path, path);
+    memcpy(m->path, path, strlen(path) + 1);
     m->fd = -1;
     m->room = room;
     return m;
@@ -117,7 +117,7 @@ bool jump_management_connect(struct jump_management *m, struct jump_problem *pro
 
     if (m->fd >= 0)
         return true;
-    strcpy(address.sun_path, m->path);
+    memcpy(address.sun_path, m->path, strlen(m->path));
     m->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (m->fd >= 0 && connect(m->fd, (struct sockaddr *)&address, sizeof address) == 0)
         return true;

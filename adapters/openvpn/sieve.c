@@ -210,6 +210,7 @@ static void put_strange(struct sock_filter **at)
 }
 
 /* A is the word's number; a leaf puts the word into A and goes on behind the tree, at `*ends`' places. */
+/* NOLINTNEXTLINE(misc-no-recursion): halves at most 32 times */
 static void put_tree(struct sock_filter **at, const uint32_t *words, uint32_t from, uint32_t to,
                      struct sock_filter **ends, size_t *ends_len)
 {
@@ -318,6 +319,7 @@ static bool has_another(int fd)
 {
     socklen_t len = 0;
 
+    /* cppcheck-suppress nullPointer; with a length of 0 only the filter's length is asked for */
     if (getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &len) != 0)
         return true;
     errno = EEXIST;

@@ -241,9 +241,9 @@ static void widen_sockets(void)
     struct stat status;
 
     while (descriptors != NULL && descriptors->enumerate(descriptors, &name, NULL, &status)) {
-        int fd = atoi(name), type = 0;
+        int fd = atoi(name), type = 0; /* NOLINT(cert-err34-c): the kernel's own numbers; '.' and '..' are 0, and no socket of charon's */
         socklen_t len = sizeof type;
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
         socklen_t address_len = sizeof address;
         uint16_t port;
 

@@ -19,7 +19,7 @@
 static status_t (*real_update_sa)(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data);
 static ipsec_policy_t *(*real_find)(ipsec_policy_mgr_t *this, ip_packet_t *packet, bool inbound, uint32_t reqid);
 static ip_packet_t *(*make_packet)(chunk_t bytes);
-static ip_packet_t *(*real_clone)(ip_packet_t *this);
+static ip_packet_t *(*_Atomic real_clone)(ip_packet_t *this); /* the session thread writes it, libipsec's job reads it */
 static ipsec_t **userspace; /* libipsec's own pointer; NULL: it is not loaded */
 
 static status_t update_sa(kernel_interface_t *this, kernel_ipsec_sa_id_t *id, kernel_ipsec_update_sa_t *data)
@@ -60,6 +60,7 @@ static ipsec_policy_t *find_by_packet(ipsec_policy_mgr_t *this, ip_packet_t *pac
 void jump_swan_esp_send(const uint8_t *bytes, size_t bytes_len)
 {
     ipsec_processor_t *processor = (*userspace)->processor;
+    /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the bytes are make_packet's, also where it fails */
     ip_packet_t *packet = make_packet(chunk_clone(chunk_create((uint8_t *)bytes, bytes_len)));
 
     if (packet == NULL)

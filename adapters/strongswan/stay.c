@@ -105,6 +105,7 @@ static status_t del_route(kernel_interface_t *this, chunk_t to, uint8_t prefix, 
     moving->routes[moving->routes_len++] = (struct route){
         .to = chunk_clone(to),
         .prefix = prefix,
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): forget() frees each, and jump_swan_stay_move forgets all */
         .gateway = gateway != NULL ? gateway->clone(gateway) : NULL,
         .source = source != NULL ? source->clone(source) : NULL,
         .interface = strdupnull(interface),

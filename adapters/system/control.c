@@ -342,6 +342,7 @@ static void clients_accept(struct jump_control *control, jump_time now)
 
         if (client->fd >= 0)
             continue;
+        /* cppcheck-suppress nullPointer; accept4(2): NULL where the peer's address is not wanted */
         fd = accept4(control->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
             /* Out of descriptors or memory the listener stays readable: do not let it spin the host's loop. */

@@ -66,6 +66,7 @@ static struct plot_lane *lane_of(struct collecting *now, const struct audit_line
     if (lane == NULL)
         return NULL;
     if (made) {
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         struct plot_lane **place = grow(&now->plot.lanes, &now->plot.lanes_len, &now->plot.lanes_cap, sizeof *place);
 
         if (place != NULL)
@@ -202,7 +203,7 @@ static void lanes_ready(struct plot *plot)
             plot->lanes[kept++] = plot->lanes[i];
     plot->lanes_len = kept;
     if (kept > 1)
-        qsort(plot->lanes, kept, sizeof plot->lanes[0], by_beginning);
+        qsort(plot->lanes, kept, sizeof plot->lanes[0], by_beginning); /* NOLINT(bugprone-sizeof-expression): of pointers */
     if (kept > MOST_LANES) {
         plot->left_out = kept - MOST_LANES;
         plot->lanes_len = MOST_LANES;

@@ -213,7 +213,7 @@ static const char *span(char out[32], double ms)
 
 static char state_colour(const char *state, bool bound)
 {
-    return strcmp(state, "ATTACHED") == 0 ? 'g' : !bound && strcmp(state, "BIRTH") != 0 ? 'r' : 'y';
+    return (char)(strcmp(state, "ATTACHED") == 0 ? 'g' : !bound && strcmp(state, "BIRTH") != 0 ? 'r' : 'y');
 }
 
 static struct json_object *list_of(struct json_object *instance)
