@@ -81,7 +81,7 @@ static void test_audit_file_all_fields_together_fit_in_a_line(void)
     scratch_close(&scratch);
 }
 
-static void test_audit_file_text_with_newlines_and_quotes_stays_one_line(void)
+static void test_audit_file_A29_text_with_newlines_and_quotes_stays_one_line(void)
 {
     struct lines *lines;
     char command[600];
@@ -245,7 +245,7 @@ static void test_audit_file_killed_at_any_moment_the_log_stays_good(void)
     scratch_close(&scratch);
 }
 
-static void test_audit_file_a_tail_cut_while_nobody_wrote_is_found_for_ever(void)
+static void test_audit_file_A29_a_tail_cut_while_nobody_wrote_is_found_for_ever(void)
 {
     struct lines *lines = small_log();
     static const size_t order[] = {0, 1, 2, 3, 4, LINES};
@@ -358,7 +358,7 @@ static void test_audit_file_reopen_that_fails_keeps_the_old_file(void)
 
 /* --- A sink that is full, slow or gone (A28) ------------------------------------------------------------- */
 
-static void test_audit_file_a_fifo_that_nobody_reads_costs_records_and_nothing_else(void)
+static void test_audit_file_A28_a_fifo_that_nobody_reads_costs_records_and_nothing_else(void)
 {
     struct jump_audit_file_stats stats;
     char *text = NULL;
@@ -449,7 +449,7 @@ static void test_audit_file_dropped_events_are_counted_to_the_last_one(void)
     scratch_close(&scratch);
 }
 
-static void test_audit_file_a_device_that_is_always_full_is_survived(void)
+static void test_audit_file_A28_A36_a_device_that_is_always_full_is_survived(void)
 {
     struct jump_audit_file_stats stats;
 
@@ -580,23 +580,23 @@ static void test_audit_file_somebody_elses_file_is_refused_and_every_piece_of_ou
 #define TESTS(X)                                                                    \
     X(test_audit_file_every_line_is_one_object_with_the_fields_of_the_model)        \
     X(test_audit_file_all_fields_together_fit_in_a_line)                            \
-    X(test_audit_file_text_with_newlines_and_quotes_stays_one_line)                 \
+    X(test_audit_file_A29_text_with_newlines_and_quotes_stays_one_line)                 \
     X(test_audit_file_a_restart_goes_on_with_the_chain)                             \
     X(test_audit_file_a_crash_between_line_and_head_is_one_line_behind)             \
     X(test_audit_file_a_head_from_a_copy_is_found)                                  \
     X(test_audit_file_a_line_that_a_kill_tore_is_noted_and_taken_away)              \
     X(test_audit_file_a_piece_that_the_writer_did_not_write_is_found)               \
     X(test_audit_file_killed_at_any_moment_the_log_stays_good)                      \
-    X(test_audit_file_a_tail_cut_while_nobody_wrote_is_found_for_ever)              \
+    X(test_audit_file_A29_a_tail_cut_while_nobody_wrote_is_found_for_ever)              \
     X(test_audit_file_a_removed_file_leaves_its_number_behind)                      \
     X(test_audit_file_a_rotated_log_is_one_chain_over_two_files)                    \
     X(test_audit_file_rotation_is_noticed_without_being_told)                       \
     X(test_audit_file_after_a_rotation_somebody_elses_file_is_left_alone)           \
     X(test_audit_file_emptied_in_place_it_begins_anew_and_says_so)                  \
     X(test_audit_file_reopen_that_fails_keeps_the_old_file)                         \
-    X(test_audit_file_a_fifo_that_nobody_reads_costs_records_and_nothing_else)      \
+    X(test_audit_file_A28_a_fifo_that_nobody_reads_costs_records_and_nothing_else)      \
     X(test_audit_file_dropped_events_are_counted_to_the_last_one)                   \
-    X(test_audit_file_a_device_that_is_always_full_is_survived)                     \
+    X(test_audit_file_A28_A36_a_device_that_is_always_full_is_survived)                     \
     X(test_audit_file_what_a_stopping_process_loses_is_told_at_the_next_start)      \
     X(test_audit_file_a_folder_link_or_socket_is_no_audit_file)                     \
     X(test_audit_file_somebody_elses_file_is_refused_and_every_piece_of_ours_is_not)

@@ -8,7 +8,7 @@
 
 /* --- What was done to a log is found (A29) --------------------------------------------------------------- */
 
-static void test_audit_verify_an_edited_byte_is_found_wherever_it_is(void)
+static void test_audit_verify_A29_an_edited_byte_is_found_wherever_it_is(void)
 {
     struct lines *lines = small_log();
     size_t len = (size_t)(lines->line[lines->count - 1] + lines->len[lines->count - 1] + 1 - lines->text);
@@ -165,7 +165,7 @@ static void replay_refuses(const struct jump_event *events, size_t count, const 
     scratch_close(&scratch);
 }
 
-static void test_audit_verify_replay_finds_what_the_table_does_not_have(void)
+static void test_audit_verify_A29_replay_finds_what_the_table_does_not_have(void)
 {
     struct jump_event good = step(1, 1, JUMP_MODE_BIRTH, JUMP_EV_ATTACH_OK, JUMP_CLIENT, JUMP_REASON_ATTACHED_TO_TRANSPORT);
     struct jump_event dead = step(1, 2, JUMP_MODE_ATTACHED, JUMP_EV_TRANSPORT_DEAD, JUMP_CLIENT, JUMP_REASON_TRANSPORT_DEAD);
@@ -242,13 +242,13 @@ static void test_audit_verify_the_picture_is_drawn_and_is_xml(void)
 }
 
 #define TESTS(X)                                                                    \
-    X(test_audit_verify_an_edited_byte_is_found_wherever_it_is)                       \
+    X(test_audit_verify_A29_an_edited_byte_is_found_wherever_it_is)                       \
     X(test_audit_verify_a_well_made_edit_is_found_at_its_line)                        \
     X(test_audit_verify_removed_lines_are_found_at_beginning_middle_and_end)          \
     X(test_audit_verify_reordered_and_doubled_lines_are_found)                        \
     X(test_audit_verify_put_in_lines_are_found)                                       \
     X(test_audit_verify_another_key_makes_no_line_good)                               \
-    X(test_audit_verify_replay_finds_what_the_table_does_not_have)                    \
+    X(test_audit_verify_A29_replay_finds_what_the_table_does_not_have)                    \
     X(test_audit_verify_a_file_that_is_not_there_or_no_log_is_named_in_a_line) \
     X(test_audit_verify_the_picture_is_drawn_and_is_xml)
 RUN_TESTS("audit_verify", TESTS)

@@ -474,7 +474,7 @@ static void test_control_over_a_rest_the_socket_stays_and_who_came_meanwhile_is_
     end();
 }
 
-static void test_control_without_descriptors_it_pauses_and_does_not_spin(void)
+static void test_control_A36_without_descriptors_it_pauses_and_does_not_spin(void)
 {
     struct pollfd fds[JUMP_CONTROL_FDS];
     struct rlimit before, few;
@@ -683,7 +683,7 @@ static void test_control_a_path_that_is_too_long_is_said(void)
     X(test_control_a_client_that_is_gone_before_its_answer_raises_no_signal)        \
     X(test_control_the_ninth_client_waits_and_is_served_later)                      \
     X(test_control_over_a_rest_the_socket_stays_and_who_came_meanwhile_is_served)   \
-    X(test_control_without_descriptors_it_pauses_and_does_not_spin)                 \
+    X(test_control_A36_without_descriptors_it_pauses_and_does_not_spin)                 \
     X(test_control_a_socket_that_nobody_answers_on_is_replaced)                     \
     X(test_control_a_live_socket_is_left_to_its_owner)                              \
     X(test_control_what_is_no_socket_is_not_removed)                                \

@@ -341,7 +341,7 @@ static void test_netlink_a_question_is_about_one_socket(void)
 }
 
 /* A process at its limit of open files still finds its ways out: everything is asked on the sockets that it has. */
-static void test_netlink_no_descriptor_is_needed_to_look(void)
+static void test_netlink_A36_no_descriptor_is_needed_to_look(void)
 {
     struct jump_netlink_uplink uplinks[8];
     struct jump_path dst = to("198.51.100.1");
@@ -455,7 +455,7 @@ static void test_netlink_one_way_is_certain_only_where_nothing_else_chooses(void
     X(test_netlink_an_interface_that_borrows_an_address_is_no_way_out)              \
     X(test_netlink_a_tun_is_no_way_out)                                             \
     X(test_netlink_a_question_is_about_one_socket)                                  \
-    X(test_netlink_no_descriptor_is_needed_to_look)                                 \
+    X(test_netlink_A36_no_descriptor_is_needed_to_look)                                 \
     X(test_netlink_what_the_kernel_denies_is_told_from_what_it_does_not_say)        \
     X(test_netlink_one_way_is_certain_only_where_nothing_else_chooses)
 

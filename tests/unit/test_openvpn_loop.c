@@ -472,7 +472,7 @@ static void a_full_send_queue(int why)
     end();
 }
 
-static void test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause(void)
+static void test_openvpn_loop_A36_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause(void)
 {
     a_full_send_queue(ENOBUFS);
     a_full_send_queue(EAGAIN);
@@ -482,7 +482,7 @@ static void test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_i
     CU_ASSERT_PTR_NULL(strstr(strstr(said, "refuses") + 1, "refuses")); /* once is enough */
 }
 
-static void test_openvpn_loop_what_the_kernel_forbids_for_good_blocks_nothing_behind_it(void)
+static void test_openvpn_loop_A36_what_the_kernel_forbids_for_good_blocks_nothing_behind_it(void)
 {
     uint8_t packet[60] = { JUMP_OVPN_DATA_V2 << 3 };
     char text[4096] = "";
@@ -798,8 +798,8 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_what_is_held_leaves_for_those_that_are_bound_again_and_for_no_others)    \
     X(test_openvpn_loop_acknowledgements_and_the_rest_are_not_held)    \
     X(test_openvpn_loop_what_was_held_in_an_outage_leaves_when_the_sessions_are_back)            \
-    X(test_openvpn_loop_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause) \
-    X(test_openvpn_loop_what_the_kernel_forbids_for_good_blocks_nothing_behind_it)               \
+    X(test_openvpn_loop_A36_a_full_send_queue_loses_nothing_that_is_held_and_is_not_asked_without_a_pause) \
+    X(test_openvpn_loop_A36_what_the_kernel_forbids_for_good_blocks_nothing_behind_it)               \
     X(test_openvpn_loop_sends_that_fail_leave_no_session_half_bound)                             \
     X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
     X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \

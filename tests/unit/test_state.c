@@ -410,7 +410,7 @@ static void test_state_what_a_crash_left_behind_is_in_nobodys_way(void)
     scratch_close(&scratch);
 }
 
-static void test_clock_never_goes_back_and_stands_beside_the_systems(void)
+static void test_clock_A35_never_goes_back_and_stands_beside_the_systems(void)
 {
     jump_time last = jump_clock_now();
 
@@ -446,5 +446,5 @@ static void test_clock_never_goes_back_and_stands_beside_the_systems(void)
     X(test_state_a_folder_that_cannot_be_made_is_said_clearly)                  \
     X(test_state_names_that_could_leave_the_folder_are_refused)                 \
     X(test_state_what_a_crash_left_behind_is_in_nobodys_way)                    \
-    X(test_clock_never_goes_back_and_stands_beside_the_systems)
+    X(test_clock_A35_never_goes_back_and_stands_beside_the_systems)
 RUN_TESTS("state", TESTS)

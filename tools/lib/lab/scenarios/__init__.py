@@ -8,7 +8,7 @@ from . import smoke, start, moves, families, outages, lossy, captured, neighbour
 from . import configurations  # noqa: F401
 from . import uplinks, routing, plaintext, mappings, newcomer  # noqa: F401
 from . import attacks_replay, attacks_forged, attacks_race, attacks_path  # noqa: F401
-from . import attacks_neighbour, attacks_birth, attacks_flood, attacks_clock, attacks_keys  # noqa: F401
+from . import attacks_neighbour, attacks_birth, attacks_flood, attacks_clock, attacks_keys, attacks_sinks  # noqa: F401
 from . import host_life, host_process, host_secrets, host_unit  # noqa: F401
 from . import machine, host_systemd  # noqa: F401
 from . import review_findings, rotation, exhausted  # noqa: F401

@@ -111,7 +111,7 @@ def a03_replay(story):
 
 
 @on_both('a10-over', 'A02 A10: a hole beyond the bounds ends the session at both ends, and nothing revives it',
-          expect_claims, attacks=('A02', 'A10'))
+          expect_claims, strongswan={'variants': ()}, attacks=('A02', 'A10'))
 def a10_over(story):
     siege = Siege(story, policy={'transport_lost_ttl_ms': _TTL_S * 1000, 'recovery_window_ms': _TTL_S * 1000})
     old = siege.look()[0]['session_id']

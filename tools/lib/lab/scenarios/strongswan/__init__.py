@@ -5,4 +5,5 @@ Each module owns a few scenarios and what they expect; none knows another. Read 
 """
 # They register themselves.
 from . import smoke, moves, outages, sites, plaintext, without, captured, replayed, crowd, flood, life, host_memory  # noqa: F401
-from . import handshake, rekeyings, endings, elsewhere, users  # noqa: F401
+from . import handshake, rekeyings, endings, elsewhere  # noqa: F401
+from . import users, exhausted  # noqa: F401

@@ -60,7 +60,7 @@ def _expect_flapping(result):
 
 
 @scenario('flapping', 'the path is 1.5 s down, 1.5 s up from another mapping, for --length seconds (A06)', _expect_flapping,
-          variants=(('--length', '9'),), attacks=('A06',))
+          variants=(('--length', '6'),), attacks=('A06',))
 def flapping(story):
     pair = story.pair()
     streams = Streams(pair)
