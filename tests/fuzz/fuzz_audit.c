@@ -9,8 +9,8 @@
  * nothing that is printed has a control character in it but the ends of lines, in UTF-8 or not; the picture is an SVG whose
  * markup is its own; exit codes are those that are documented.
  *
- * Input: 0 and a file as it is; or 1 and the contents of lines, which the harness numbers and chains; or 2, four bytes that say
- * what is edited, and the same.
+ * Input: 0 and a file as it is; or 1 and the contents of lines, which the harness numbers and chains; or 2, what is edited (how, and
+ * three bytes of where; then a few more edits that follow from these), and the same.
  */
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -30,6 +30,7 @@ int jumpctl_main(int argc, char **argv);
 
 #define LOG_BYTES 65536
 #define LINES 64
+#define EDITS 6u
 
 static const uint8_t key[JUMP_CHAIN_KEY_BYTES] = { 7 };
 static struct scratch scratch;
@@ -137,17 +138,25 @@ static void picture_is_ours(void)
     FUZZ_MUST(len == (ssize_t)sizeof svg || (depth == 0 && len > 7 && memcmp(svg + len - 7, "</svg>\n", 7) == 0));
 }
 
+static int verify(const char *from, size_t len)
+{
+    char path[64];
+    char *argv[] = { (char[]){ "verify" }, (char[]){ "--key" }, key_path, path, NULL };
+    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", log_fd);
+    put_file(log_fd, from, len);
+    int verdict = run_one(jumpctl_audit_verify, argv);
+    FUZZ_MUST(verdict != JUMPCTL_USAGE);
+    return verdict;
+}
+
 static int look(const char *from, size_t len)
 {
     char path[64], out[64];
-    char *verify[] = { (char[]){ "verify" }, (char[]){ "--key" }, key_path, path, NULL };
     char *replay[] = { (char[]){ "replay" }, path, NULL };
     char *plot[] = { (char[]){ "plot" }, (char[]){ "-o" }, out, path, NULL };
     (void)snprintf(path, sizeof path, "/proc/self/fd/%d", log_fd);
     (void)snprintf(out, sizeof out, "/proc/self/fd/%d", picture_fd);
-    put_file(log_fd, from, len);
-    int verdict = run_one(jumpctl_audit_verify, verify);
-    FUZZ_MUST(verdict != JUMPCTL_USAGE);
+    int verdict = verify(from, len);
     (void)run_one(jumpctl_audit_replay, replay);
     if (run_one(jumpctl_audit_plot, plot) == JUMPCTL_GOOD)
         picture_is_ours();
@@ -261,7 +270,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_MUST((look(text, text_len) == JUMPCTL_GOOD) == good);
         return 0;
     }
-    size_t len = edit(how);
-    FUZZ_MUST(look(edited, len) == JUMPCTL_FOUND);
+    for (uint32_t i = 0, where = how[1] | how[2] << 8 | (uint32_t)how[3] << 16; i < EDITS; i++) {
+        size_t len = edit(how);
+        FUZZ_MUST((i == 0 ? look(edited, len) : verify(edited, len)) == JUMPCTL_FOUND);
+        where = where * 1664525u + 1013904223u;
+        how[1] = (uint8_t)(where >> 8);
+        how[2] = (uint8_t)(where >> 16);
+        how[3] = (uint8_t)(where >> 24);
+    }
     return 0;
 }

@@ -12,8 +12,8 @@
  * address is longer than what came from there (A14); the invariants hold in both engines.
  *
  * Input: one byte for the situation, then messages: what (bits 0-3 type, 4-5 source, 6 full size, 7 towards the client),
- * how (bits 0-2 counter, 3 the other key, 4 tag broken, 5 a header byte changed, 6 the clock goes on), a count and as
- * many bytes that are XORed onto a body that fits. So zeros are the message that is wanted, and each byte a deviation.
+ * how (bits 0-2 counter, 3 the other key, 4 tag broken, 5 a header byte changed, 6 the clock goes on), a place, a count and as
+ * many bytes that are XORed there onto a body that fits. So none is the message that is wanted, and each byte a deviation.
  */
 #include <sodium.h>
 #include <string.h>
@@ -23,6 +23,7 @@
 
 #define MESSAGES 8
 #define SHOTS (2 * STAGE_CLIENTS)
+#define MESSAGE_LEAST 4u /* what, how, place, count */
 
 static struct {
     size_t question_len, said_to_unproved;
@@ -114,7 +115,7 @@ static struct jump_path source_of(const struct world *w, uint8_t what, const str
 
 static void compose(struct message *m, enum stage_situation situation, const struct world *w, struct fuzz_bytes *in)
 {
-    uint8_t what = fuzz_u8(in), how = fuzz_u8(in), count = fuzz_u8(in);
+    uint8_t what = fuzz_u8(in), how = fuzz_u8(in), place = fuzz_u8(in), count = fuzz_u8(in);
     const struct jump_keys *keys;
     unsigned held = stage_keys(situation, &keys), key = how & 8 ? 1 % held : 0;
     uint8_t plain[JUMP_MAX_MESSAGE_BYTES] = { 0 };
@@ -131,7 +132,7 @@ static void compose(struct message *m, enum stage_situation situation, const str
     (void)stage_template(situation, m->to_client, m->type, plain, sizeof plain);
     deviation = fuzz_take(in, &deviation_len, count);
     for (size_t i = 0; i < deviation_len; i++)
-        plain[i] ^= deviation[i];
+        plain[place + i] ^= deviation[i];
     m->len = m->type == JUMP_MSG_PROBE && (what & 64) ? JUMP_PROBE_FULL_BYTES : jump_wire_length(m->type);
     if (m->len < JUMP_HEADER_BYTES) /* a type that nobody sends: framing as short as can be */
         m->len = JUMP_HEADER_BYTES;
@@ -211,7 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum stage_situation situation = (enum stage_situation)(fuzz_u8(&in) % STAGE_COUNT);
     struct world *w = stage_set(situation);
     w->on_action = weigh;
-    for (unsigned i = 0; i < MESSAGES && fuzz_left(&in) >= 3; i++) {
+    for (unsigned i = 0; i < MESSAGES && fuzz_left(&in) >= MESSAGE_LEAST; i++) {
         bool later = in.at[1] & 64;
         compose(&message, situation, w, &in);
         if (later)
@@ -230,8 +231,8 @@ struct span {
 static size_t spans_of(struct span spans[MESSAGES], const uint8_t *data, size_t size)
 {
     size_t count = 0, at = 1;
-    while (count < MESSAGES && at + 3 <= size) {
-        size_t len = 3u + data[at + 2] + ((data[at + 1] & 7) == 7 ? 8 : 0) + (data[at + 1] & 32 ? 2 : 0);
+    while (count < MESSAGES && at + MESSAGE_LEAST <= size) {
+        size_t len = MESSAGE_LEAST + data[at + 3] + ((data[at + 1] & 7) == 7 ? 8 : 0) + (data[at + 1] & 32 ? 2 : 0);
         spans[count].at = at;
         spans[count].len = at + len <= size ? len : size - at;
         at += spans[count++].len;
@@ -241,13 +242,16 @@ static size_t spans_of(struct span spans[MESSAGES], const uint8_t *data, size_t 
 
 static size_t append(uint8_t *data, size_t size, size_t max_size, uint64_t random)
 {
-    size_t len = 3 + (random >> 24) % 40;
+    size_t len = MESSAGE_LEAST + (random >> 24) % 9;
     if (size + len > max_size)
         return size;
     memset(data + size, 0, len);
     data[size] = (uint8_t)random;
     data[size + 1] = (uint8_t)(random >> 8) & (uint8_t)(random >> 16);
-    data[size + 2] = (uint8_t)(len - 3);
+    data[size + 2] = (uint8_t)((random >> 32) % 180);
+    data[size + 3] = (uint8_t)(len - MESSAGE_LEAST);
+    if (len > MESSAGE_LEAST)
+        data[size + MESSAGE_LEAST] = (uint8_t)(random >> 40);
     return size + len;
 }
 
@@ -277,8 +281,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
         }
         break;
     case 3:
-        if (one != NULL && one->len > 3) {
-            size_t at = 3 + (random >> 12) % (one->len - 3), len = 1u << (random >> 20 & 3);
+        if (one != NULL && one->len > MESSAGE_LEAST) {
+            size_t at = MESSAGE_LEAST + (random >> 12) % (one->len - MESSAGE_LEAST), len = 1u << (random >> 20 & 3);
             for (size_t i = at; i < one->len && i < at + len; i++)
                 data[one->at + i] = ends[(random >> 24) % sizeof ends];
             return size;
@@ -287,6 +291,12 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
     case 4: /* the same message in another situation */
         if (size > 0) {
             data[0] = (uint8_t)((random >> 12) % STAGE_COUNT);
+            return size;
+        }
+        break;
+    case 5: /* the same deviation of another field */
+        if (one != NULL && one->len > MESSAGE_LEAST) {
+            data[one->at + 2] = (uint8_t)((random >> 12) % 180);
             return size;
         }
         break;

@@ -42,8 +42,8 @@ def wire(known):
     yield 'one-byte-short', known['reattach_request.message'][:-1]
 
 
-def message(kind, flags=0, how=0, deviation=b''):
-    return bytes((TYPES.index(kind) | flags, how, len(deviation))) + deviation
+def message(kind, flags=0, how=0, place=0, deviation=b''):
+    return bytes((TYPES.index(kind) | flags, how, place, len(deviation))) + deviation
 
 
 def sealed(_):
@@ -59,6 +59,7 @@ def sealed(_):
     yield 'replayed-counter', bytes((0,)) + message('probe', how=2) * 2
     yield 'highest-counter', bytes((0,)) + message('request', how=5) + message('request', how=6)
     yield 'from-the-other-clients-address', bytes((0,)) + message('request', OTHER_CLIENT) + message('proof', OTHER_CLIENT)
+    yield 'policy-out-of-range', bytes((4,)) + message('birth-ack', TO_CLIENT, place=87, deviation=b'\xff')
     yield 'full-size-probe', bytes((0,)) + message('probe', FULL_SIZE)
 
 
