@@ -5,13 +5,14 @@
   seeds.py          each must stand in tests/fuzz/corpus as it would be written
   seeds.py --write  write them
 
-What fuzzers have found stands beside them and is not this script's.
+What fuzzers have found stands beside them and is not this script's; it looks that the whole stays small.
 """
 import os
 import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 CORPUS = os.path.join(HERE, 'corpus')
+MOST_FILES, MOST_BYTES = 200, 200_000
 TYPES = ('birth-offer', 'birth', 'birth-ack', 'probe', 'probe-ack', 'path-unbound', 'request', 'challenge', 'proof', 'accept',
          'deny', 'terminate', 'terminate-ack', 'redirect', 'cookie', 'reset')
 TO_CLIENT, FULL_SIZE, OTHER_CLIENT, STRANGER, ELSEWHERE = 0x80, 0x40, 0x10, 0x20, 0x30
@@ -247,6 +248,10 @@ def main():
             elif not os.path.exists(path) or open(path, 'rb').read() != content:
                 print(f'seeds.py: {target}/{name} is not as it would be written (seeds.py --write)')
                 faults += 1
+    sizes = [os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(CORPUS) for name in names]
+    if len(sizes) >= MOST_FILES or sum(sizes) >= MOST_BYTES:
+        print(f'seeds.py: {len(sizes)} inputs of {sum(sizes)} bytes: below {MOST_FILES} and {MOST_BYTES} are kept')
+        faults += 1
     return 1 if faults else 0
 
 

@@ -60,10 +60,12 @@ static int terminate(void *context, const struct jump_id *id, enum jump_reason r
     return terminate_result;
 }
 
+static const char *name_of_peer = "alice\"\n";
+
 static bool peer_name(void *context, jump_host host, char *out, size_t cap)
 {
     (void)context;
-    (void)snprintf(out, cap, "alice\"\n%d", (int)host);
+    (void)snprintf(out, cap, "%s%d", name_of_peer, (int)host);
     return true;
 }
 
@@ -630,6 +632,28 @@ static void test_control_jumpctl_lists_all_sessions_over_all_pages(void)
     end();
 }
 
+static void test_control_a_peers_name_is_text_for_json_and_for_a_terminal(void)
+{
+    unsigned rows = 0;
+
+    begin();
+    name_of_peer = "\033[2J\xc2\x9b\xff\x9b\n\x7f";
+    struct json_object *answer = ask("{\"command\":\"sessions\"}\n");
+    CU_ASSERT_TRUE(is_ok(answer));
+    CU_ASSERT_STRING_EQUAL(json_object_get_string(field(json_object_array_get_idx(field(answer, "sessions"), 1), "peer")),
+                           "\033[2J\xc2\x9b??\n\x7f" "7");
+    (void)json_object_put(answer);
+    CU_ASSERT_EQUAL(jumpctl("sessions"), 0);
+    name_of_peer = "alice\"\n";
+    CU_ASSERT_TRUE(says("?[2J??????7\n"));
+    for (const char *c = said; *c != '\0'; c++) {
+        rows += *c == '\n';
+        CU_ASSERT_TRUE(*c == '\n' || ((unsigned char)*c >= 0x20 && (unsigned char)*c < 0x7f));
+    }
+    CU_ASSERT_EQUAL(rows, 3);
+    end();
+}
+
 static void test_control_jumpctl_ends_the_one_session_that_it_was_given(void)
 {
     begin();
@@ -689,6 +713,7 @@ static void test_control_a_path_that_is_too_long_is_said(void)
     X(test_control_what_is_no_socket_is_not_removed)                                \
     X(test_control_a_successors_socket_is_not_removed_at_the_end)                   \
     X(test_control_jumpctl_lists_all_sessions_over_all_pages)                       \
+    X(test_control_a_peers_name_is_text_for_json_and_for_a_terminal)                \
     X(test_control_jumpctl_ends_the_one_session_that_it_was_given)                  \
     X(test_control_a_path_that_is_too_long_is_said)
 RUN_TESTS("control", TESTS)

@@ -236,7 +236,9 @@ static void print_table(struct json_object *instance)
         char id[SHORT_ID + 1], age[32], gap[32], peer[160];
 
         (void)snprintf(id, sizeof id, "%s", text_of(session, "session_id", "?"));
-        (void)snprintf(peer, sizeof peer, "%s", text_of(session, "peer", "")); /* the peer's own choice */
+        (void)snprintf(peer, sizeof peer, "%s", text_of(session, "peer", "")); /* the peer's own choice: one row still */
+        for (char *end; (end = strchr(peer, '\n')) != NULL;)
+            *end = '?';
         printf(TABLE, text_of(instance, "name", "?"), text_of(instance, "role", "?"), id,
                jumpctl_colour(stdout, state_colour(state, bound)), state, jumpctl_colour(stdout, 0),
                bound ? text_of(session, "binding", "-") : "-", number_of(session, "generation", 0),
