@@ -268,7 +268,7 @@ static bool boot_last(uint64_t *last, const struct jump_state_folder *state, con
     errno = 0;
     *last = strtoull(text, &end, 10);
     /* A guess could be a number that was given before: RESETs of an older boot would be believed. */
-    if (text[0] < '0' || text[0] > '9' || errno != 0 || strcmp(end, "\n") != 0) {
+    if (text[0] < '0' || text[0] > '9' || errno != 0 || *end != '\n' || end + 1 != text + got) {
         jump_problem_set(problem,
                          "%s is damaged: it must hold the number of starts (put in one above all former ones)",
                          place->label);

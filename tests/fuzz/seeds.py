@@ -154,6 +154,7 @@ def state(_):
     yield 'key-cut-short', b'\x01\x1f\x00\x00' + b'k' * 31
     yield 'boot-exhausted', b'\x04\x00\x00\x0b' + b'4294967295\n'
     yield 'boot-without-its-newline', b'\x04\x00\x00\x01' + b'5'
+    yield 'boot-with-a-nul-behind-it', b'\x04\x00\x00\x03' + b'5\n\x00'
     yield 'head-without-its-key', b'\x08\x00\x00\x00' + head
     yield 'head-with-a-sign', b'\x0a\x00\x20\x00' + b'a' * 32 + head.replace(b' 00000000000000000007', b' +0000000000000000007')
 
