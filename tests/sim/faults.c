@@ -282,6 +282,10 @@ static void restart_client(struct sim *sim, uint16_t n, jump_time at)
     sim_stop(sim, &c->node);
     sim_start_client(sim, n);
     sim_host_later(sim, n, at);
+    if (!sim_has_lodger(sim, n))
+        return;
+    sim_start_client(sim, (uint16_t)(n + 1));
+    sim_host_later(sim, (uint16_t)(n + 1), at + JUMP_MS(700));
 }
 
 static void restart_gateway(struct sim *sim, uint16_t g, bool forget, jump_time at)
@@ -403,6 +407,10 @@ void sim_operate(struct sim *sim, const struct sim_op *op)
     uint16_t n = (uint16_t)op->arg[0];
     if (n >= sim->script->clients || !sim->clients[n].present)
         return;
+    bool of_session = op->kind == SIM_OP_EXIT || op->kind == SIM_OP_STEAL || op->kind == SIM_OP_OPERATOR || op->kind == SIM_OP_REKEY ||
+                      op->kind == SIM_OP_ADVICE || op->kind == SIM_OP_DATA;
+    if (!of_session)
+        n = sim->clients[n].machine->node.index; /* it befalls the machine, and all who live there */
     struct sim_client *c = &sim->clients[n];
     bool of_uplink = strncmp(sim_op_args(op->kind), "client uplink", 13) == 0;
     struct sim_uplink *u = &c->uplinks[of_uplink ? op->arg[1] % c->uplink_count : 0];
@@ -493,10 +501,10 @@ void sim_operate(struct sim *sim, const struct sim_op *op)
     case SIM_OP_STILL:
     case SIM_OP_SUSPEND:
         end += JUMP_MS(op->arg[1]);
-        stand_still(sim, &c->node, end, op->kind == SIM_OP_SUSPEND);
+        stand_still(sim, &c->machine->node, end, op->kind == SIM_OP_SUSPEND);
         break;
     case SIM_OP_BACKWARDS:
-        backwards(sim, op->arg[1] ? &sim->gateways[c->gateway].node : &c->node, op->arg[2]);
+        backwards(sim, op->arg[1] ? &sim->gateways[c->gateway].node : &c->machine->node, op->arg[2]);
         break;
     case SIM_OP_KILL:
         end += JUMP_MS(op->arg[1]);
@@ -504,7 +512,7 @@ void sim_operate(struct sim *sim, const struct sim_op *op)
         break;
     case SIM_OP_EXIT:
         end += JUMP_MS(op->arg[1]);
-        if (!sim_stands_still(sim, &c->node) && c->phase == SIM_OPEN) {
+        if (!sim_stands_still(sim, &c->machine->node) && c->phase == SIM_OPEN) {
             sim_close(sim, n, JUMP_REASON_HOST_TERMINATED);
             sim_host_later(sim, n, end);
         }
@@ -517,13 +525,13 @@ void sim_operate(struct sim *sim, const struct sim_op *op)
         operator_ends(sim, c);
         break;
     case SIM_OP_REKEY:
-        if (!sim_stands_still(sim, &c->node) && c->phase == SIM_OPEN && sim->gateways[c->gateway].up)
+        if (!sim_stands_still(sim, &c->machine->node) && c->phase == SIM_OPEN && sim->gateways[c->gateway].up)
             sim_rekey(sim, n, op->arg[1]);
         break;
     case SIM_OP_ADVICE: {
         struct jump_input in = { .kind = JUMP_IN_ADVICE, .host = c->host };
-        if (!sim_stands_still(sim, &c->node))
-            sim_feed(sim, &c->node, &in);
+        if (!sim_stands_still(sim, &c->machine->node))
+            sim_feed(sim, &c->machine->node, &in);
         break;
     }
     default: /* data */

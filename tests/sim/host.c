@@ -9,11 +9,6 @@
 
 #include "sim.h"
 
-static struct sim_client *client_of(struct sim *sim, const struct sim_node *node)
-{
-    return node->index < SIM_CLIENTS ? &sim->clients[node->index] : NULL;
-}
-
 static uint64_t luck(struct sim *sim, uint16_t n, uint64_t what)
 {
     return sim_mix(sim->script->seed, UINT64_C(1) << 40 | n, what);
@@ -151,7 +146,8 @@ void sim_stored(struct sim *sim, uint32_t index)
 
 static void carry_out(struct sim *sim, struct sim_node *node, const struct jump_action *action)
 {
-    struct sim_client *c = client_of(sim, node);
+    uint16_t n = (uint16_t)(action->host & 0xffff); /* of a client's node: whose session it is */
+    struct sim_client *c = node->index < SIM_CLIENTS ? &sim->clients[n] : NULL;
     transcribe(sim, node, action);
     if (sim->trace)
         trace(sim, node, action);
@@ -169,7 +165,7 @@ static void carry_out(struct sim *sim, struct sim_node *node, const struct jump_
     case JUMP_DO_END:
         if (c && action->host == c->host && c->phase == SIM_OPEN) { /* the program begins anew */
             c->phase = SIM_DOWN;
-            sim_host_later(sim, node->index, sim->now + JUMP_MS(200 + luck(sim, node->index, c->secrets) % 3000));
+            sim_host_later(sim, n, sim->now + JUMP_MS(200 + luck(sim, n, c->secrets) % 3000));
         }
         break;
     default:
@@ -289,29 +285,52 @@ void sim_start_gateway(struct sim *sim, uint16_t g)
     gateway->up = true;
 }
 
+/* Does this one's second session live in its process? On strongSwan one charon may have several; an OpenVPN has one. */
+bool sim_has_lodger(const struct sim *sim, uint16_t n)
+{
+    uint64_t seed = sim->script->seed;
+    uint16_t home = (uint16_t)(sim_mix(seed, n, 800) % sim->script->gateways);
+    return n % 2 == 0 && n + 1u < sim->script->clients && sim->script->present[n] && sim->script->present[n + 1] &&
+           !sim->gateways[home].node.config.unique_path && sim_mix(seed, n, 805) % 2 == 0;
+}
+
+/* How often it rekeys and what it has to say; where it is at home. */
+static void draw_habits(struct sim *sim, uint16_t n)
+{
+    struct sim_client *c = &sim->clients[n];
+    uint64_t seed = sim->script->seed;
+    c->home = (uint16_t)(sim_mix(seed, c->machine == c ? n : n - 1u, 800) % sim->script->gateways);
+    c->gateway = c->home;
+    c->rekey_every = JUMP_MS(300000 + sim_mix(seed, n, 802) % 900000);
+    c->data_every = JUMP_MS(sim_mix(seed, n, 803) % 6 == 0 ? 2000 : 60000 + sim_mix(seed, n, 804) % 600000);
+    c->data_due = sim->now + c->data_every;
+    sim_at(sim, sim->now + c->rekey_every, SIM_REKEY, n);
+    sim_at(sim, c->data_due, SIM_USER_DATA, n);
+}
+
 void sim_start_client(struct sim *sim, uint16_t n)
 {
     struct sim_client *c = &sim->clients[n];
     struct jump_config *config = &c->node.config;
     uint64_t seed = sim->script->seed;
+    bool lodger = n % 2 == 1 && sim_has_lodger(sim, (uint16_t)(n - 1));
+    if (!c->machine) {
+        c->machine = lodger ? &sim->clients[n - 1] : c;
+        draw_habits(sim, n);
+    }
+    c->phase = SIM_DOWN;
+    if (lodger)
+        return;
     if (c->node.starts == 0) {
         c->node.index = n;
-        c->home = (uint16_t)(sim_mix(seed, n, 800) % sim->script->gateways);
-        c->gateway = c->home;
-        *config = (struct jump_config){ .role = JUMP_CLIENT, .max_sessions = 2,
+        *config = (struct jump_config){ .role = JUMP_CLIENT, .max_sessions = 4,
                                         .host_kind = sim->gateways[c->home].node.config.host_kind };
         if (sim_mix(seed, n, 801) % 4 != 0)
             config->policy = sim->gateways[c->home].node.config.policy;
         else
             draw_policy(sim, &config->policy, UINT64_C(4) << 40 | n);
-        c->rekey_every = JUMP_MS(300000 + sim_mix(seed, n, 802) % 900000);
-        c->data_every = JUMP_MS(sim_mix(seed, n, 803) % 6 == 0 ? 2000 : 60000 + sim_mix(seed, n, 804) % 600000);
-        c->data_due = sim->now + c->data_every;
-        sim_at(sim, sim->now + c->rekey_every, SIM_REKEY, n);
-        sim_at(sim, c->data_due, SIM_USER_DATA, n);
     }
     start(sim, &c->node);
-    c->phase = SIM_DOWN;
 }
 
 /* --- a client's program ------------------------------------------------------------------------------------- */
@@ -329,24 +348,24 @@ void sim_tell_candidates(struct sim *sim, uint16_t n)
     struct jump_candidate list[SIM_UPLINKS];
     struct jump_input in = { .kind = JUMP_IN_CANDIDATES, .candidates = list };
     unsigned lost = 0;
-    if (!c->node.engine)
+    if (!c->machine->node.engine)
         return;
-    if (sim_stands_still(sim, &c->node)) {
-        sim_at(sim, c->node.still_until, SIM_CANDIDATES, n);
+    if (sim_stands_still(sim, &c->machine->node)) {
+        sim_at(sim, c->machine->node.still_until, SIM_CANDIDATES, n);
         return;
     }
-    for (uint8_t i = 0; i < c->uplink_count; i++) {
-        if (sim->now < c->uplinks[i].gone_until) {
+    for (uint8_t i = 0; i < c->machine->uplink_count; i++) {
+        if (sim->now < c->machine->uplinks[i].gone_until) {
             in.lost[lost++] = (uint8_t)(i + 1);
             continue;
         }
         struct jump_candidate *candidate = &list[in.candidates_len++];
         memset(candidate, 0, sizeof *candidate);
-        candidate->path = sim_gateway_path(c->gateway, c->uplinks[i].v6);
+        candidate->path = sim_gateway_path(c->gateway, c->machine->uplinks[i].v6);
         candidate->path.transport = (uint8_t)(i + 1);
         candidate->priority = i;
     }
-    sim_feed(sim, &c->node, &in);
+    sim_feed(sim, &c->machine->node, &in);
 }
 
 static struct jump_session *session_at(const struct sim_node *node, const struct jump_id *id)
@@ -358,17 +377,17 @@ static struct jump_session *session_at(const struct sim_node *node, const struct
 static void shake_hands(struct sim *sim, uint16_t n, unsigned uplink)
 {
     struct sim_client *c = &sim->clients[n];
-    struct sim_uplink *u = &c->uplinks[uplink];
+    struct sim_uplink *u = &c->machine->uplinks[uplink];
     struct sim_gateway *g = &sim->gateways[c->gateway];
     uint64_t draw = luck(sim, n, c->secrets << 8 | 1);
     uint8_t secret[JUMP_SECRET_BYTES];
     struct jump_id before = c->id;
     secret_bytes(sim, secret, n, ++c->secrets);
-    jump_keys_session_id(&c->id, c->node.config.host_kind, secret);
+    jump_keys_session_id(&c->id, c->machine->node.config.host_kind, secret);
     if (u->port == 0 || (u->nat_timeout != 0 && sim->now - u->used_at > u->nat_timeout))
         sim_remap(sim, u, 0);
     u->used_at = sim->now;
-    struct jump_input mine = { .kind = JUMP_IN_OPEN, .host = c->host = ++sim->host_serial, .secret = secret,
+    struct jump_input mine = { .kind = JUMP_IN_OPEN, .host = c->host = ++sim->host_serial << 16 | n, .secret = secret,
                                .path = sim_gateway_path(c->gateway, u->v6) };
     struct jump_input in = { .kind = JUMP_IN_OPEN, .secret = secret, .path = sim_address(u) };
     mine.path.transport = (uint8_t)(uplink + 1);
@@ -376,7 +395,7 @@ static void shake_hands(struct sim *sim, uint16_t n, unsigned uplink)
     c->opened_at = sim->now;
     sim->totals.sessions++;
     if (draw & 1)
-        sim_feed(sim, &c->node, &mine);
+        sim_feed(sim, &c->machine->node, &mine);
     struct jump_session *older = c->server_host && c->server_start == g->node.starts ? session_at(&g->node, &before) : NULL;
     if (older && older->host != c->server_host)
         older = NULL;
@@ -399,15 +418,15 @@ static void shake_hands(struct sim *sim, uint16_t n, unsigned uplink)
     c->server_host = in.host;
     c->server_start = g->node.starts;
     if (!(draw & 1))
-        sim_feed(sim, &c->node, &mine);
+        sim_feed(sim, &c->machine->node, &mine);
     if (draw >> 10 & 1)
-        feed_host(sim, &c->node, JUMP_IN_ANNOUNCED, c->host, JUMP_REASON_NONE);
+        feed_host(sim, &c->machine->node, JUMP_IN_ANNOUNCED, c->host, JUMP_REASON_NONE);
     if (result != 0) { /* refused: its program says so to the client's */
         sim_close(sim, n, JUMP_REASON_HANDSHAKE_FAIL);
         sim_host_later(sim, n, sim->now + JUMP_MS(5000 + draw % 10000));
         return;
     }
-    sim_at(sim, sim->now + JUMP_MS(draw >> 12 & 255), SIM_CANDIDATES, n);
+    sim_at(sim, sim->now + JUMP_MS(draw >> 12 & 255), SIM_CANDIDATES, c->machine->node.index);
     sim_host_later(sim, n, sim->now + JUMP_MS(15000));
 }
 
@@ -415,14 +434,14 @@ static void shake_hands(struct sim *sim, uint16_t n, unsigned uplink)
 void sim_host_due(struct sim *sim, uint16_t n)
 {
     struct sim_client *c = &sim->clients[n];
-    if (c->host_due != sim->now || !c->node.engine)
+    if (c->host_due != sim->now || !c->machine->node.engine)
         return;
-    if (sim_stands_still(sim, &c->node)) {
-        sim_host_later(sim, n, c->node.still_until);
+    if (sim_stands_still(sim, &c->machine->node)) {
+        sim_host_later(sim, n, c->machine->node.still_until);
         return;
     }
     if (c->phase == SIM_OPEN) {
-        struct jump_session *s = session_at(&c->node, &c->id);
+        struct jump_session *s = session_at(&c->machine->node, &c->id);
         if (s && s->mode != JUMP_MODE_BIRTH)
             return;
         sim_close(sim, n, JUMP_REASON_HANDSHAKE_FAIL);
@@ -431,10 +450,11 @@ void sim_host_due(struct sim *sim, uint16_t n)
     }
     uint64_t draw = luck(sim, n, c->secrets << 8 | 2);
     uint16_t other = (uint16_t)(draw % sim->script->gateways);
-    c->gateway = draw >> 16 & 1 && sim->gateways[other].node.config.host_kind == c->node.config.host_kind ? other : c->home;
+    bool alone = c->machine == c && !sim_has_lodger(sim, n); /* a process with two sessions stays where it is */
+    c->gateway = alone && draw >> 16 & 1 && sim->gateways[other].node.config.host_kind == c->machine->node.config.host_kind ? other : c->home;
     struct sim_gateway *g = &sim->gateways[c->gateway];
-    for (unsigned i = 0; i < c->uplink_count && g->up && !sim_stands_still(sim, &g->node); i++) {
-        if (sim_passes(sim, c, i, 0) && sim_passes(sim, c, i, 1)) {
+    for (unsigned i = 0; i < c->machine->uplink_count && g->up && !sim_stands_still(sim, &g->node); i++) {
+        if (sim_passes(sim, c->machine, i, 0) && sim_passes(sim, c->machine, i, 1)) {
             shake_hands(sim, n, i);
             return;
         }
@@ -445,11 +465,11 @@ void sim_host_due(struct sim *sim, uint16_t n)
 void sim_close(struct sim *sim, uint16_t n, enum jump_reason reason)
 {
     struct sim_client *c = &sim->clients[n];
-    struct sim_track *track = sim_track(sim, &c->node, &c->id, false);
+    struct sim_track *track = sim_track(sim, &c->machine->node, &c->id, false);
     if (track)
         track->closed = true;
     c->phase = SIM_DOWN;
-    feed_host(sim, &c->node, JUMP_IN_CLOSE, c->host, reason);
+    feed_host(sim, &c->machine->node, JUMP_IN_CLOSE, c->host, reason);
 }
 
 /* Both hold the session, and data passes on the path that both are bound to. */
@@ -457,15 +477,15 @@ static bool data_passes(struct sim *sim, uint16_t n, struct jump_session **serve
 {
     struct sim_client *c = &sim->clients[n];
     struct sim_gateway *g = &sim->gateways[c->gateway];
-    struct jump_session *s = session_at(&c->node, &c->id);
+    struct jump_session *s = session_at(&c->machine->node, &c->id);
     *server = session_at(&g->node, &c->id);
-    if (!s || !*server || c->phase != SIM_OPEN || sim_stands_still(sim, &c->node) || sim_stands_still(sim, &g->node) ||
+    if (!s || !*server || c->phase != SIM_OPEN || sim_stands_still(sim, &c->machine->node) || sim_stands_still(sim, &g->node) ||
         !jump_session_bound(s) || !jump_session_bound(*server))
         return false;
     unsigned uplink = s->binding.transport - 1u;
-    if (uplink >= c->uplink_count || !sim_passes(sim, c, uplink, 0) || !sim_passes(sim, c, uplink, 1))
+    if (uplink >= c->machine->uplink_count || !sim_passes(sim, c->machine, uplink, 0) || !sim_passes(sim, c->machine, uplink, 1))
         return false;
-    struct sim_uplink *u = &c->uplinks[uplink];
+    struct sim_uplink *u = &c->machine->uplinks[uplink];
     struct jump_path own = sim_address(u);
     return sim_same_path(&own, &(*server)->binding) && (u->nat_timeout == 0 || sim->now - u->used_at <= u->nat_timeout);
 }
@@ -479,7 +499,7 @@ void sim_user_data(struct sim *sim, uint16_t n)
     bool passes = data_passes(sim, n, &server);
     c->data_due = sim->now + (sim->now < c->busy_until ? c->busy_every : c->data_every);
     sim_at(sim, c->data_due, SIM_USER_DATA, n);
-    if (!c->node.engine || c->phase != SIM_OPEN || sim_stands_still(sim, &c->node))
+    if (!c->machine->node.engine || c->phase != SIM_OPEN || sim_stands_still(sim, &c->machine->node))
         return;
     bool vouched = !sim->gateways[c->gateway].node.config.unique_path; /* ESP's counters; OpenVPN has not checked it yet */
     struct jump_input in = { .kind = JUMP_IN_ACTIVITY, .host = c->host, .sent = true, .received = passes,
@@ -487,11 +507,11 @@ void sim_user_data(struct sim *sim, uint16_t n)
     if (passes) {
         struct jump_input there = { .kind = JUMP_IN_ACTIVITY, .host = server->host, .sent = true, .received = true,
                                     .proof_of_life = vouched };
-        c->uplinks[session_at(&c->node, &c->id)->binding.transport - 1u].used_at = sim->now;
+        c->machine->uplinks[session_at(&c->machine->node, &c->id)->binding.transport - 1u].used_at = sim->now;
         sim_feed(sim, &sim->gateways[c->gateway].node, &there);
     }
-    if (c->node.engine)
-        sim_feed(sim, &c->node, &in);
+    if (c->machine->node.engine)
+        sim_feed(sim, &c->machine->node, &in);
 }
 
 /* how: 0 the server first, 1 only the server, 2 only the client, 3 they differ, 4 perhaps a new session, 5 the client first */
@@ -505,15 +525,15 @@ void sim_rekey(struct sim *sim, uint16_t n, unsigned how)
     secret_bytes(sim, other, n, ++c->secrets);
     struct jump_input mine = { .kind = JUMP_IN_EPOCH, .host = c->host, .secret = how == 3 ? other : secret };
     struct jump_input in = { .kind = JUMP_IN_EPOCH, .host = server ? server->host : 0, .secret = secret, .maybe_new = how == 4 };
-    bool here = session_at(&c->node, &c->id) != NULL && how != 1;
+    bool here = session_at(&c->machine->node, &c->id) != NULL && how != 1;
     if (server && how == 4)
         in.path = jump_session_bound(server) ? server->binding : server->birth_path;
     if (here && how == 5)
-        sim_feed(sim, &c->node, &mine);
+        sim_feed(sim, &c->machine->node, &mine);
     if (server && how != 2 && !sim_stands_still(sim, there))
         sim_feed(sim, there, &in);
     if (here && how != 5)
-        sim_feed(sim, &c->node, &mine);
+        sim_feed(sim, &c->machine->node, &mine);
 }
 
 void sim_rekey_due(struct sim *sim, uint16_t n)

@@ -181,13 +181,14 @@ static jump_time quiet_for(struct sim *sim, uint16_t n)
         return 0; /* nothing that it tries can be written: it waits its window out */
     jump_time since = c->quiet_at, other = sim->gateways[c->gateway].quiet_at;
     since = since > other ? since : other;
+    since = since > c->machine->quiet_at ? since : c->machine->quiet_at;
     return sim->now > since ? sim->now - since : 0;
 }
 
 static const char *no_cause(struct sim *sim, struct sim_track *t, enum jump_reason reason)
 {
     const struct sim_client *c = t->client < SIM_CLIENTS ? &sim->clients[t->client] : NULL;
-    const struct sim_node *peer = t->server ? (c ? &c->node : NULL) : c ? &sim->gateways[c->gateway].node : NULL;
+    const struct sim_node *peer = t->server ? (c ? &c->machine->node : NULL) : c ? &sim->gateways[c->gateway].node : NULL;
     jump_time unbound_for = t->unbound_at == JUMP_NEVER ? 0 : sim->now - t->unbound_at;
     uint32_t birth_window;
     bool orphan = t->server && c && memcmp(&c->id, &t->id, sizeof t->id) != 0; /* its client has begun anew */
@@ -302,11 +303,11 @@ static void bound_there(struct sim *sim, struct sim_node *node, struct sim_track
         return;
     const struct sim_client *c = &sim->clients[t->client];
     bool own = false;
-    for (unsigned i = 0; i < c->uplink_count && !own; i++)
-        for (uint32_t k = 0; k < c->uplinks[i].mapping_count && k < SIM_MAPPINGS && !own; k++) {
-            const struct jump_path *known = &c->uplinks[i].mappings[k];
+    for (unsigned i = 0; i < c->machine->uplink_count && !own; i++)
+        for (uint32_t k = 0; k < c->machine->uplinks[i].mapping_count && k < SIM_MAPPINGS && !own; k++) {
+            const struct jump_path *known = &c->machine->uplinks[i].mappings[k];
             own = sim_same_path(known, &a->path) || /* of a restless NAT not all are remembered */
-                  (c->uplinks[i].mapping_count > SIM_MAPPINGS && memcmp(known->ip, a->path.ip, sizeof known->ip) == 0);
+                  (c->machine->uplinks[i].mapping_count > SIM_MAPPINGS && memcmp(known->ip, a->path.ip, sizeof known->ip) == 0);
         }
     if (!own)
         sim_fail(sim, t->client, "path", "an address was bound that never was the client's");
@@ -348,7 +349,7 @@ void sim_oracle_action(struct sim *sim, struct sim_node *node, const struct jump
     const struct jump_id *id = a->kind == JUMP_DO_EMIT ? &a->event.session_id : &a->session_id;
     struct sim_track *t = sim_track(sim, node, id, true);
     touch(sim, id);
-    if (t->server && t->client == SIM_STRANGERS && a->host != 0)
+    if (a->host != 0)
         t->client = (uint16_t)(a->host & 0xffff);
     switch (a->kind) {
     case JUMP_DO_SEND:
@@ -574,9 +575,9 @@ static void everybody_is_back(struct sim *sim, uint16_t n)
 {
     struct sim_client *c = &sim->clients[n];
     struct sim_node *there = &sim->gateways[c->gateway].node;
-    if (!c->node.engine || quiet_for(sim, n) <= QUIET)
+    if (!c->present || !c->machine->node.engine || quiet_for(sim, n) <= QUIET)
         return;
-    struct jump_session *mine = live(&c->node, &c->id), *theirs = live(there, &c->id);
+    struct jump_session *mine = live(&c->machine->node, &c->id), *theirs = live(there, &c->id);
     if (!theirs && there->engine->table.count + 1 >= there->config.max_sessions)
         return; /* no room at the inn: refused, and told so */
     if (sim->now - c->opened_at < JUMP_MS(30000))
@@ -591,7 +592,7 @@ static void everybody_is_back(struct sim *sim, uint16_t n)
         sim_fail(sim, n, "I10", "generation %llu at the client, %llu at the server", (unsigned long long)mine->generation,
                  (unsigned long long)theirs->generation);
     else {
-        struct jump_path own = sim_address(&c->uplinks[(mine->binding.transport - 1u) % SIM_UPLINKS]);
+        struct jump_path own = sim_address(&c->machine->uplinks[(mine->binding.transport - 1u) % SIM_UPLINKS]);
         if (!sim_same_path(&own, &theirs->binding))
             sim_fail(sim, n, "I10", "the server is bound to another address than the client has");
     }
@@ -620,16 +621,15 @@ void sim_oracle_sweep(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->script->clients + sim->script->gateways && !sim->failed; i++) {
         struct sim_node *node = i < sim->script->clients ? &sim->clients[i].node : &sim->gateways[i - sim->script->clients].node;
-        if (!node->engine)
-            continue;
-        sim_oracle_look(sim, node);
+        if (node->engine)
+            sim_oracle_look(sim, node);
         if (i < sim->script->clients)
             everybody_is_back(sim, (uint16_t)i);
     }
     /* Where both ends hold one session, the client never runs ahead of the server. */
     for (uint16_t n = 0; n < sim->script->clients && !sim->failed; n++) {
         struct sim_client *c = &sim->clients[n];
-        struct jump_session *mine = c->node.engine ? live(&c->node, &c->id) : NULL;
+        struct jump_session *mine = c->present ? live(&c->machine->node, &c->id) : NULL;
         struct jump_session *theirs = mine ? live(&sim->gateways[c->gateway].node, &c->id) : NULL;
         if (theirs && theirs->mode != JUMP_MODE_BIRTH && mine->generation > theirs->generation)
             sim_fail(sim, n, "I1", "the client is at a generation that the server does not know");

@@ -47,8 +47,9 @@ void sim_make(struct sim *sim)
         c->present = true;
         c->quiet_at = sim->now;
         c->kept = sim_more(NULL, SIM_REMEMBERED * sizeof *c->kept);
-        sim_wire_client(sim, n);
         sim_start_client(sim, n);
+        if (c->machine == c)
+            sim_wire_client(sim, n);
         sim_host_later(sim, n, sim->now + JUMP_MS(sim_mix(script->seed, n, 990) % 20000));
     }
     for (uint32_t i = 0; i < script->op_count; i++)
@@ -77,7 +78,8 @@ static void count_hours(struct sim *sim)
 {
     for (uint16_t n = 0; n < sim->script->clients; n++) {
         struct sim_client *c = &sim->clients[n];
-        if (c->node.engine && c->node.engine->table.count > 0)
+        struct jump_engine *engine = c->present ? c->machine->node.engine : NULL;
+        if (engine && jump_table_by_id(&engine->table, &c->id))
             sim->totals.hours += (double)SIM_SWEEP / 3.6e12;
     }
 }

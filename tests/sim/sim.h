@@ -159,6 +159,7 @@ enum sim_phase { SIM_DOWN, SIM_OPEN };
 struct sim_client {
     struct sim_node node;
     bool present;
+    struct sim_client *machine; /* whose engine and uplinks it has: its own, or those of the one before it */
     uint8_t uplink_count;
     struct sim_uplink uplinks[SIM_UPLINKS];
     /* its VPN program */
@@ -303,6 +304,7 @@ void sim_fly(struct sim *sim, const struct sim_flight *flight, jump_time at);
 
 /* host.c */
 int sim_feed(struct sim *sim, struct sim_node *node, struct jump_input *in);
+bool sim_has_lodger(const struct sim *sim, uint16_t n);
 void sim_start_client(struct sim *sim, uint16_t n);
 void sim_start_gateway(struct sim *sim, uint16_t g);
 void sim_stop(struct sim *sim, struct sim_node *node);

@@ -35,6 +35,8 @@ static enum plant {
     NEVER_STABLE,
     TWICE_AS_MUCH,
     OTHER_NONCES,
+    A_RACER_IS_BELIEVED,
+    A_CLOCK_THAT_GOES_BACK,
 } plant;
 
 /* --- what is planted ---------------------------------------------------------------------------------------- */
@@ -172,6 +174,22 @@ WRAP(int, jump_server_store, struct jump_engine *e, const struct jump_input *in)
         other.revision = 1;
     }
     return __real_jump_server_store(e, &other);
+}
+
+WRAP(int, jump_client_datagram, struct jump_engine *e, struct jump_message *m)
+{
+    int result = __real_jump_client_datagram(e, m);
+    struct jump_session *s = jump_table_by_id(&e->table, &m->header.session_id);
+    if (plant == A_RACER_IS_BELIEVED && result == 0 && m->header.type == JUMP_MSG_PATH_UNBOUND && s && jump_session_bound(s)) {
+        jump_prober_dead(e, s); /* and the answer to the genuine probe is not waited for */
+        jump_engine_arm(e, s);
+    }
+    return result;
+}
+
+WRAP(int, jump_engine_feed, struct jump_engine *e, const struct jump_input *in, jump_time now)
+{
+    return __real_jump_engine_feed(e, in, plant == A_CLOCK_THAT_GOES_BACK && now < e->now ? e->now : now);
 }
 
 /* --- looking for it ----------------------------------------------------------------------------------------- */
@@ -367,6 +385,16 @@ static void test_simulation_finds_a_replay_that_is_taken(void)
     finds(NO_REPLAY_CHECK, "replay");
 }
 
+static void test_simulation_finds_a_racer_who_is_felt(void)
+{
+    finds(A_RACER_IS_BELIEVED, "calm");
+}
+
+static void test_simulation_finds_a_clock_that_may_go_back(void)
+{
+    finds(A_CLOCK_THAT_GOES_BACK, "time");
+}
+
 static void test_simulation_finds_an_address_that_nobody_proved(void)
 {
     finds(NO_ADDRESS_CHECK, "path");
@@ -508,6 +536,8 @@ static void test_simulation_finds_R8_more_bytes_than_came(void)
     X(test_simulation_finds_I15_a_transcript_that_depends_on_something_else)            \
     X(test_simulation_finds_I16_a_session_that_costs_more)                              \
     X(test_simulation_finds_a_replay_that_is_taken)                                     \
+    X(test_simulation_finds_a_racer_who_is_felt)                                        \
+    X(test_simulation_finds_a_clock_that_may_go_back)                                   \
     X(test_simulation_finds_an_address_that_nobody_proved)                              \
     X(test_simulation_finds_a_message_that_nobody_sealed)                               \
     X(test_simulation_finds_R8_more_bytes_than_came)
