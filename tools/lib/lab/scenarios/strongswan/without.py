@@ -5,6 +5,7 @@ Read next: ../start.py for what a plugin says when its host does not fit.
 """
 import re
 
+from ... import uml
 from ...charon_story import scenario
 from ...run import now_ns
 from ...story import failed, pause
@@ -18,6 +19,13 @@ _COUNT = '\n'.join(['table inet count {', *(
     f'udp {port} {PORT} @th,208,8 {_EXCHANGES} counter; '
     f'udp {port} {PORT_NAT} @th,64,32 0 @th,240,8 {_EXCHANGES} counter; }}'
     for hook, port in (('input', 'sport'), ('output', 'dport'))), '}', ''])
+# The same for user-mode Linux, which has iptables only; IPv4.
+_UDP = '0>>22&0x3C@'
+_OLD_COUNT = '\n'.join(['*filter', *(
+    f'-A {chain} -p udp {words}' for chain, port in (('INPUT', 's'), ('OUTPUT', 'd')) for words in (
+        f'-m multiport --{port}ports {PORT},{PORT_NAT}',
+        f'--{port}port {PORT} -m u32 --u32 "{_UDP}23&0xFF={EXCHANGES[0]}:{EXCHANGES[-1]}"',
+        f'--{port}port {PORT_NAT} -m u32 --u32 "{_UDP}8=0&&{_UDP}27&0xFF={EXCHANGES[0]}:{EXCHANGES[-1]}"')), 'COMMIT', ''])
 _ALIKE = ('established', 'same_ike_spis', 'same_virtual_ip', 'handshakes', 'client_ike_sas', 'server_ike_sas', 'resumed')
 
 
@@ -33,13 +41,15 @@ def _expect_as_bare(result):
 
 
 def _count(pair):
-    pair.network.inside(pair.clients[0].namespace, 'nft', '-f', '-', stdin=_COUNT)
+    words, text = (('iptables-legacy-restore',), _OLD_COUNT) if uml.without_nft() else (('nft', '-f', '-'), _COUNT)
+    pair.network.inside(pair.clients[0].namespace, *words, stdin=text)
 
 
 def _counted(pair):
     """(all packets, ours), both ways together."""
-    rules = pair.network.inside(pair.clients[0].namespace, 'nft', 'list', 'table', 'inet', 'count')
-    numbers = [int(number) for number in re.findall(r'counter packets (\d+)', rules)]
+    words = ('iptables-legacy-save', '-c') if uml.without_nft() else ('nft', 'list', 'table', 'inet', 'count')
+    rules = pair.network.inside(pair.clients[0].namespace, *words)
+    numbers = [int(number) for number in re.findall(r'(?:counter packets |^\[)(\d+)', rules, re.M)]
     return sum(numbers[0::3]), sum(numbers) - sum(numbers[0::3])
 
 
