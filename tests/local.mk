@@ -32,6 +32,7 @@ unit_tests = \
 	tests/unit/test_engine_rest tests/unit/test_engine_cookies tests/unit/test_engine_weather \
 	tests/unit/test_engine_policy \
 	tests/unit/test_engine_edges \
+	tests/unit/test_engine_secrets \
 	tests/unit/test_scenarios
 
 tests_unit_test_fsm_SOURCES = tests/unit/test_fsm.c
@@ -185,9 +186,18 @@ tests_unit_test_engine_policy_SOURCES = tests/unit/test_engine_policy.c
 tests_unit_test_engine_policy_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_policy_LDADD = $(engine_ldadd)
 
+tests_unit_test_engine_secrets_SOURCES = tests/unit/test_engine_secrets.c
+tests_unit_test_engine_secrets_CPPFLAGS = $(engine_cppflags) $(SODIUM_CFLAGS)
+tests_unit_test_engine_secrets_LDADD = $(engine_ldadd)
 tests_unit_test_engine_edges_SOURCES = tests/unit/test_engine_edges.c
 tests_unit_test_engine_edges_CPPFLAGS = $(engine_cppflags)
 tests_unit_test_engine_edges_LDADD = $(engine_ldadd)
+
+# One input under callgrind (tools/proof timing); not a test by itself.
+EXTRA_PROGRAMS += tests/unit/timing_secrets
+tests_unit_timing_secrets_SOURCES = tests/unit/timing_secrets.c
+tests_unit_timing_secrets_CPPFLAGS = $(engine_cppflags)
+tests_unit_timing_secrets_LDADD = $(engine_ldadd)
 
 # Each story is one test of test_scenarios.
 EXTRA_DIST += tests/scenarios/README.md \
@@ -218,7 +228,7 @@ check-local:
 endif
 
 dist_check_SCRIPTS += \
-	tests/checks/check-core-symbols tests/checks/check-no-thread tests/checks/check-layout tests/checks/check-links tests/checks/check-requirements \
+	tests/checks/check-core-symbols tests/checks/check-no-thread tests/checks/check-secrets tests/checks/check-layout tests/checks/check-links tests/checks/check-requirements \
 	tests/checks/check-table-rows tests/checks/check-one-list tests/checks/check-strongswan-loads \
 	tests/checks/check-strongswan-settings tests/checks/check-attacks \
 	tests/checks/check-the-checks

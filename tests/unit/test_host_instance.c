@@ -4,12 +4,14 @@
  * files and sockets, two instances in one process. Time is a variable. Read next: adapters/host/instance.h.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <sodium.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include "host/instance.h"
+#include "internal.h"
 #include "runner.h"
 #include "scratch.h"
 #include "system/clock.h"
@@ -592,6 +594,81 @@ static void test_host_instance_memory_with_keys_is_locked_by_each_process_once(v
     end();
 }
 
+/* What a core dump would have: every mapping that may be read and is not left out ("dd" of smaps). The key is looked for in
+ * another form, so that the search does not find itself. */
+#define MASK 0x5au
+#define LARGEST ((uintptr_t)1 << 28) /* what is larger is a sanitizer's own */
+
+__attribute__((no_sanitize("address", "undefined", "thread"))) static unsigned copies_in(uintptr_t begin, uintptr_t end,
+                                                                                        const volatile uint8_t masked[32])
+{
+    unsigned found = 0;
+
+    for (const volatile uint8_t *at = (const volatile uint8_t *)begin; at + 32 <= (const volatile uint8_t *)end; at++) {
+        size_t same = 0;
+
+        while (same < 32 && (uint8_t)(at[same] ^ MASK) == masked[same])
+            same++;
+        found += same == 32;
+    }
+    return found;
+}
+
+static void look(const uint8_t *key, unsigned *dumped, unsigned *left_out)
+{
+    volatile uint8_t masked[32];
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    uintptr_t begin = 0, end = 0;
+    char line[512], rights[8] = "";
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(smaps);
+    for (size_t i = 0; i < sizeof masked; i++)
+        masked[i] = key[i] ^ MASK;
+    *dumped = *left_out = 0;
+    while (fgets(line, sizeof line, smaps) != NULL) {
+        uintptr_t from, to;
+
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %7s", &from, &to, rights) == 3) {
+            begin = from;
+            end = to;
+        }
+        if (strncmp(line, "VmFlags:", 8) != 0)
+            continue;
+        if (rights[0] == 'r' && rights[1] == 'w' && end - begin <= LARGEST)
+            *(strstr(line, " dd") != NULL ? left_out : dumped) += copies_in(begin, end, masked);
+    }
+    (void)fclose(smaps);
+}
+
+static void test_host_instance_keys_are_left_out_of_core_dumps(void)
+{
+    struct jump_engine *engines[2];
+    unsigned dumped, left_out;
+
+    begin();
+    connect_them();
+    engines[0] = server.instance.engine;
+    engines[1] = client.instance.engine;
+    for (unsigned i = 0; i < 2; i++) {
+        const struct jump_session *session = jump_table_by_host(&engines[i]->table, 1);
+
+        CU_ASSERT_PTR_NOT_NULL_FATAL(session);
+        look(session->epochs.keys[0].c2s, &dumped, &left_out);
+        CU_ASSERT_EQUAL(dumped, 0);
+        CU_ASSERT_EQUAL(left_out, 2); /* one at each end */
+        look(session->epochs.keys[0].s2c, &dumped, &left_out);
+        CU_ASSERT_EQUAL(dumped, 0);
+        CU_ASSERT_EQUAL(left_out, 2);
+    }
+    look(jump_state_instance_key(server.instance.state), &dumped, &left_out);
+    CU_ASSERT_EQUAL(dumped, 0);
+    CU_ASSERT_EQUAL(left_out, 2); /* the state folder's, and the engine's, which derives reset keys */
+    look(jump_state_audit_key(server.instance.state), &dumped, &left_out);
+    CU_ASSERT_EQUAL(dumped, 0);
+    CU_ASSERT_EQUAL(left_out, 1);
+    end();
+}
+
 static void test_host_instance_close_wipes_the_engine_and_the_object(void)
 {
     struct jump_instance zeros;
@@ -620,6 +697,7 @@ static void test_host_instance_close_wipes_the_engine_and_the_object(void)
     X(test_host_instance_what_waits_for_a_file_is_written_when_it_is_due)                           \
     X(test_host_instance_what_was_kept_is_taken_as_it_is)                                           \
     X(test_host_instance_memory_with_keys_is_locked_by_each_process_once)                           \
+    X(test_host_instance_keys_are_left_out_of_core_dumps)                                           \
     X(test_host_instance_close_wipes_the_engine_and_the_object)
 
 RUN_TESTS("host_instance", TESTS)

@@ -7,9 +7,9 @@ docstring is the part's help. Owns the words, the last line and the exit status;
 import argparse
 import sys
 
-from . import attacks, coverage, fuzz, model, sim, static, threads, tree
+from . import attacks, coverage, fuzz, model, sim, static, threads, timing, tree
 
-PARTS = {'attacks': attacks, 'coverage': coverage, 'fuzz': fuzz, 'model': model, 'sim': sim, 'static': static, 'threads': threads}
+PARTS = {'attacks': attacks, 'coverage': coverage, 'fuzz': fuzz, 'model': model, 'sim': sim, 'static': static, 'threads': threads, 'timing': timing}
 
 
 def main():
