@@ -4,8 +4,8 @@
 check_LIBRARIES += libsim.a
 libsim_a_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/core -I$(srcdir)/tests/lib -I$(srcdir)/tests/sim \
 	-DPOLICIES='"$(abs_srcdir)/core/policy"'
-libsim_a_SOURCES = tests/sim/attack.c tests/sim/faults.c tests/sim/host.c tests/sim/network.c tests/sim/oracle.c \
-	tests/sim/queue.c tests/sim/run.c tests/sim/script.c tests/sim/sim.h
+libsim_a_SOURCES = tests/sim/attack.c tests/sim/draw.c tests/sim/faults.c tests/sim/host.c tests/sim/look.c tests/sim/network.c \
+	tests/sim/oracle.c tests/sim/program.c tests/sim/queue.c tests/sim/run.c tests/sim/script.c tests/sim/sim.h
 
 check_PROGRAMS += tests/sim/simulation
 tests_sim_simulation_SOURCES = tests/sim/main.c

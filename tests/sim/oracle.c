@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What must hold after every step. It keeps its own books from actions and events, has its own table of transitions
- * (written from the model, not included from fsm.def), and compares them with what the engines show. The one place
- * where it looks inside is the record of a session: byte for byte before and after a refused message.
+ * What the engines say, and whether they may: the oracle keeps its own books from actions and events, and has its own table of
+ * transitions (written from the model, not included from fsm.def). look.c compares the books with what the engines show.
  * Read next: sim.h (struct sim_track), docs/proof.md.
  */
 #include <stdarg.h>
@@ -10,8 +9,6 @@
 #include <string.h>
 
 #include "sim.h"
-
-#define QUIET JUMP_MS(100000) /* nothing wrong for so long: everybody is attached. The switch rate's minute, and room */
 
 void sim_fail(struct sim *sim, uint16_t client, const char *what, const char *format, ...)
 {
@@ -109,7 +106,7 @@ static void hold(struct sim *sim, struct sim_track *t)
     t->bound = true;
 }
 
-static struct jump_session *live(const struct sim_node *node, const struct jump_id *id)
+struct jump_session *sim_live(const struct sim_node *node, const struct jump_id *id)
 {
     struct jump_session *s = node->engine ? jump_table_by_id(&node->engine->table, id) : NULL;
     return s && jump_session_live(s) ? s : NULL;
@@ -171,7 +168,7 @@ static bool in_table(const struct jump_event *e, unsigned role)
 /* --- why a session may end (I3) ----------------------------------------------------------------------------- */
 
 /* How long nothing has been wrong for this client. */
-static jump_time quiet_for(struct sim *sim, uint16_t n)
+jump_time sim_quiet_for(struct sim *sim, uint16_t n)
 {
     if (n >= SIM_CLIENTS)
         return 0;
@@ -196,11 +193,11 @@ static const char *no_cause(struct sim *sim, struct sim_track *t, enum jump_reas
     case JUMP_REASON_RECOVERY_WINDOW_EXCEEDED:
         if (t->recovering_at == JUMP_NEVER || sim->now - t->recovering_at < JUMP_MS(t->policy.recovery_window_ms))
             return "ended before its recovery window";
-        return unbound_for > QUIET && quiet_for(sim, t->client) > QUIET ? "I10: ended at its window though nothing was wrong" : NULL;
+        return unbound_for > SIM_QUIET && sim_quiet_for(sim, t->client) > SIM_QUIET ? "I10: ended at its window though nothing was wrong" : NULL;
     case JUMP_REASON_TRANSPORT_TTL_EXCEEDED:
         if (unbound_for < JUMP_MS(t->policy.transport_lost_ttl_ms))
             return "ended before its transport TTL";
-        return !orphan && unbound_for > QUIET && quiet_for(sim, t->client) > QUIET ? "I10: ended at its TTL though nothing was wrong" : NULL;
+        return !orphan && unbound_for > SIM_QUIET && sim_quiet_for(sim, t->client) > SIM_QUIET ? "I10: ended at its TTL though nothing was wrong" : NULL;
     case JUMP_REASON_SESSION_LIFETIME_EXCEEDED:
         return sim->now - t->own_born_at < JUMP_MS(t->policy.max_lifetime_ms) || t->own_born_at < t->born_at ? "ended before its lifetime" : NULL;
     case JUMP_REASON_KEY_EXPIRED:
@@ -217,9 +214,9 @@ static const char *no_cause(struct sim *sim, struct sim_track *t, enum jump_reas
     case JUMP_REASON_OWNERSHIP_CONFLICT:
         return t->stolen ? NULL : "nobody else wrote its record";
     case JUMP_REASON_PEER_TERMINATED:
-        return peer && live(peer, &t->id) ? "its peer has it still" : NULL;
+        return peer && sim_live(peer, &t->id) ? "its peer has it still" : NULL;
     case JUMP_REASON_UNKNOWN_SESSION:
-        return peer && live(peer, &t->id) ? "its server knows it" : NULL;
+        return peer && sim_live(peer, &t->id) ? "its server knows it" : NULL;
     default:
         return "for no listed cause";
     }
@@ -232,10 +229,10 @@ static void state_change(struct sim *sim, struct sim_track *t, const struct jump
     const char *wrong;
     bool was_bound = jump_mode_bound((enum jump_mode)t->mode), bound = jump_mode_bound(e->new_mode);
     sim->totals.moves++;
-    if (t->mode == JUMP_MODE_ATTACHED && e->new_mode != JUMP_MODE_TERMINATED && quiet_for(sim, t->client) > QUIET &&
+    if (t->mode == JUMP_MODE_ATTACHED && e->new_mode != JUMP_MODE_TERMINATED && sim_quiet_for(sim, t->client) > SIM_QUIET &&
         memcmp(&sim->clients[t->client].id, &t->id, sizeof t->id) == 0)
         sim_fail(sim, t->client, "calm", "nothing has been wrong for %.0f s and it left ATTACHED for %s (%s)",
-                 (double)quiet_for(sim, t->client) / 1e9, jump_mode_name(e->new_mode), jump_reason_name(e->reason));
+                 (double)sim_quiet_for(sim, t->client) / 1e9, jump_mode_name(e->new_mode), jump_reason_name(e->reason));
     if (t->over)
         sim_fail(sim, t->client, "I12", "a session moved after it was TERMINATED");
     else if (!in_table(e, t->server ? SERVER : CLIENT))
@@ -413,225 +410,5 @@ void sim_oracle_stopped(struct sim *sim, struct sim_node *node)
             let_go(sim, t);
             t->gone = true;
         }
-    }
-}
-
-/* --- what the engines show ---------------------------------------------------------------------------------- */
-
-static void look_at(struct sim *sim, struct sim_node *node, struct jump_session *s)
-{
-    struct sim_track *t = sim_track(sim, node, &s->id, false);
-    bool bound = jump_session_bound(s);
-    uint16_t client = t ? t->client : SIM_STRANGERS;
-    sim->totals.checks++;
-    if (!t) {
-        if (s->version != 0)
-            sim_fail(sim, client, "I13", "a session lives that no event told of");
-        return;
-    }
-    t->policy = s->policy;
-    t->own_born_at = s->born_at;
-    bool fenced = t->server && s->u.server.fenced_at != JUMP_NEVER;
-    if (t->over)
-        sim_fail(sim, client, "I12", "a session lives that was TERMINATED");
-    else if (s->mode != t->mode || s->version != t->version)
-        sim_fail(sim, client, "I13", "it is %s at version %llu; the events say %s at %llu", jump_mode_name((enum jump_mode)s->mode),
-                 (unsigned long long)s->version, jump_mode_name((enum jump_mode)t->mode), (unsigned long long)t->version);
-    else if (s->generation != t->generation)
-        sim_fail(sim, client, "I1", "generation %llu, its host was told %llu", (unsigned long long)s->generation,
-                 (unsigned long long)t->generation);
-    else if (t->bound != (bound && !fenced) || (t->bound && !sim_same_path(&t->path, &s->binding)))
-        sim_fail(sim, client, "I1", "%s: its host was told another binding than it has", jump_mode_name((enum jump_mode)s->mode));
-    else if ((s->mode == JUMP_MODE_BIRTH) != (s->version == 0))
-        sim_fail(sim, client, "I8", "BIRTH has version 0 and nothing else has");
-    if (sim_stands_still(sim, node) || (node->still_until != 0 && sim->now - node->still_until < JUMP_MS(1000)))
-        return; /* its timers run when it runs again */
-    if (jump_engine_deadline(node->engine) <= sim->now)
-        return; /* something is due in this very instant: a policy that came in has just shortened a bound */
-    const char *broken;
-    if (s->version != 0 && sim->now > s->born_at + JUMP_MS(s->policy.max_lifetime_ms))
-        sim_fail(sim, client, "I6", "it outlived max_lifetime");
-    if (t->unbound_at != JUMP_NEVER && sim->now > t->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms))
-        sim_fail(sim, client, "I7", "unbound for longer than its TTL");
-    if (!t->server && t->recovering_at != JUMP_NEVER && sim->now > t->recovering_at + JUMP_MS(s->policy.recovery_window_ms) + 1)
-        sim_fail(sim, client, "I5", "RECOVERING for longer than its window");
-    if ((broken = jump_session_broken(s, &node->engine->table.shape, node->engine->now)) != NULL)
-        sim_fail(sim, client, broken, "the core's own check finds it broken");
-}
-
-void sim_oracle_settled(struct sim *sim, struct sim_node *node)
-{
-    for (uint32_t i = 0; i < sim->touched_count; i++) {
-        struct jump_session *s = live(node, &sim->touched[i]);
-        if (s)
-            look_at(sim, node, s);
-        else {
-            struct sim_track *t = sim_track(sim, node, &sim->touched[i], false);
-            if (t && !t->over && t->version != 0)
-                sim_fail(sim, t->client, "I13", "a session is gone without an event");
-        }
-    }
-    sim->touched_count = 0;
-}
-
-/* --- one datagram ------------------------------------------------------------------------------------------- */
-
-/* What a refused message may touch: counters of our own messages, the session's rate, notes of races (I14). */
-static void blank(struct jump_session *s, bool server)
-{
-    s->send_counter = s->checked_version = 0;
-    s->next_by_id = s->next_by_host = s->next_by_path = 0;
-    if (!server)
-        return;
-    memset(&s->u.server.bucket, 0, sizeof s->u.server.bucket);
-    memset(&s->u.server.race_path, 0, sizeof s->u.server.race_path);
-    s->u.server.race_attempt = 0;
-    s->u.server.race_candidate = 0;
-}
-
-#define MOST_SESSION_BYTES 4096
-
-void sim_oracle_before(struct sim *sim, struct sim_node *node, const struct jump_input *in)
-{
-    const struct jump_table *table = &node->engine->table;
-    memset(&sim->hand, 0, sizeof sim->hand);
-    sim->hand.from = in->path;
-    sim->hand.sessions = table->count;
-    if (in->bytes_len >= JUMP_AT_NONCE)
-        memcpy(&sim->hand.id, in->bytes + JUMP_AT_SESSION, sizeof sim->hand.id);
-    struct jump_session *s = live(node, &sim->hand.id);
-    sim->hand.known = s != NULL;
-    if (s)
-        memcpy(sim->before, s, table->slot_bytes);
-    sim->hand.all = sim->totals.datagrams % 1024 == 0 && table->capacity * table->slot_bytes <= sim->all_room;
-    if (sim->hand.all)
-        memcpy(sim->all_before, table->slots, table->capacity * table->slot_bytes);
-}
-
-static void unchanged(struct sim *sim, struct sim_node *node, void *before, const struct jump_session *now)
-{
-    static union {
-        struct jump_session session;
-        uint8_t bytes[MOST_SESSION_BYTES];
-    } after;
-    bool server = node->index >= SIM_CLIENTS;
-    size_t len = node->engine->table.slot_bytes;
-    memcpy(after.bytes, now, len);
-    blank(before, server);
-    blank(&after.session, server);
-    for (size_t i = 0; memcmp(before, after.bytes, len) != 0 && i < len; i++)
-        if (((uint8_t *)before)[i] != after.bytes[i]) {
-            struct sim_track *t = sim_track(sim, node, &now->id, false);
-            sim_fail(sim, t ? t->client : SIM_STRANGERS, "I14", "a refused message changed byte %zu of a session's record", i);
-            return;
-        }
-}
-
-static bool enters_window(uint8_t type, bool server)
-{
-    return server ? type == JUMP_MSG_BIRTH || type == JUMP_MSG_PROBE || type == JUMP_MSG_TERMINATE
-                  : type != JUMP_MSG_COOKIE && type != JUMP_MSG_RESET;
-}
-
-void sim_oracle_after(struct sim *sim, struct sim_node *node, const struct jump_input *in, int result,
-                      const struct sim_flight *flight)
-{
-    bool server = node->index >= SIM_CLIENTS;
-    uint8_t type = in->bytes[0] & 15, *accepted = &sim->accepted[flight->serial % SIM_SERIALS / 8], bit = (uint8_t)(1u << flight->serial % 8);
-    const struct jump_table *table = &node->engine->table;
-    struct jump_session *s = live(node, &sim->hand.id);
-    uint16_t client = flight->client;
-    if (table->count > sim->hand.sessions)
-        sim_fail(sim, client, "I2", "a message made a session");
-    if (result < 0) {
-        sim->totals.refused++;
-        if (sim->hand.known && !s)
-            sim_fail(sim, client, "I14", "a refused message ended a session");
-        else if (sim->hand.known)
-            unchanged(sim, node, sim->before, s);
-        for (uint32_t slot = 0; sim->hand.all && slot < table->capacity; slot++) {
-            struct jump_session *was = (struct jump_session *)(void *)(sim->all_before + slot * table->slot_bytes);
-            if (was->used && jump_table_slot(table, slot))
-                unchanged(sim, node, was, jump_table_slot(table, slot));
-        }
-    } else {
-        if (flight->tampered == 2 || (flight->tampered == 1 && type != JUMP_MSG_COOKIE && type != JUMP_MSG_RESET)) {
-            if (type != JUMP_MSG_COOKIE)
-                sim_fail(sim, client, "forged", "a message of type %u that nobody sealed was taken", type);
-        } else if (sim->hand.known && enters_window(type, server) && (*accepted & bit) && sim->serials - flight->serial < SIM_SERIALS)
-            sim_fail(sim, client, "replay", "a message of type %u was taken twice", type);
-        *accepted |= bit;
-    }
-    if (server && (sim->hand.replies > 1 || sim->hand.reply_bytes > in->bytes_len))
-        sim_fail(sim, client, "R-8", "%u replies, %zu bytes for %zu", sim->hand.replies, sim->hand.reply_bytes, in->bytes_len);
-    if (s)
-        look_at(sim, node, s);
-    memset(&sim->hand, 0, sizeof sim->hand);
-}
-
-/* --- from time to time -------------------------------------------------------------------------------------- */
-
-static void everybody_is_back(struct sim *sim, uint16_t n)
-{
-    struct sim_client *c = &sim->clients[n];
-    struct sim_node *there = &sim->gateways[c->gateway].node;
-    if (!c->present || !c->machine->node.engine || quiet_for(sim, n) <= QUIET)
-        return;
-    struct jump_session *mine = live(&c->machine->node, &c->id), *theirs = live(there, &c->id);
-    if (!theirs && there->engine->table.count + 1 >= there->config.max_sessions)
-        return; /* no room at the inn: refused, and told so */
-    if (sim->now - c->opened_at < JUMP_MS(30000))
-        return; /* began anew a moment ago, for a cause that was looked at when it ended */
-    if (!mine || !theirs)
-        sim_fail(sim, n, "I10", "nothing has been wrong for %.0f s and there is no session at the %s", (double)quiet_for(sim, n) / 1e9,
-                 mine ? "server" : "client");
-    else if (mine->mode != JUMP_MODE_ATTACHED || theirs->mode != JUMP_MODE_ATTACHED)
-        sim_fail(sim, n, "I10", "nothing has been wrong for %.0f s and it is %s at the client, %s at the server",
-                 (double)quiet_for(sim, n) / 1e9, jump_mode_name((enum jump_mode)mine->mode), jump_mode_name((enum jump_mode)theirs->mode));
-    else if (mine->generation != theirs->generation)
-        sim_fail(sim, n, "I10", "generation %llu at the client, %llu at the server", (unsigned long long)mine->generation,
-                 (unsigned long long)theirs->generation);
-    else {
-        struct jump_path own = sim_address(&c->machine->uplinks[(mine->binding.transport - 1u) % SIM_UPLINKS]);
-        if (!sim_same_path(&own, &theirs->binding))
-            sim_fail(sim, n, "I10", "the server is bound to another address than the client has");
-    }
-}
-
-void sim_oracle_look(struct sim *sim, struct sim_node *node)
-{
-    for (uint32_t slot = 0; slot < node->engine->table.capacity; slot++) {
-        struct jump_session *s = jump_table_slot(&node->engine->table, slot);
-        if (s && jump_session_live(s))
-            look_at(sim, node, s);
-    }
-}
-
-void sim_oracle_bounds(struct sim *sim, struct sim_node *node)
-{
-    for (uint32_t slot = 0; slot < node->engine->table.capacity; slot++) {
-        const struct jump_session *s = jump_table_slot(&node->engine->table, slot);
-        struct sim_track *t = s ? sim_track(sim, node, &s->id, false) : NULL;
-        if (t)
-            t->policy = s->policy;
-    }
-}
-
-void sim_oracle_sweep(struct sim *sim)
-{
-    for (unsigned i = 0; i < sim->script->clients + sim->script->gateways && !sim->failed; i++) {
-        struct sim_node *node = i < sim->script->clients ? &sim->clients[i].node : &sim->gateways[i - sim->script->clients].node;
-        if (node->engine)
-            sim_oracle_look(sim, node);
-        if (i < sim->script->clients)
-            everybody_is_back(sim, (uint16_t)i);
-    }
-    /* Where both ends hold one session, the client never runs ahead of the server. */
-    for (uint16_t n = 0; n < sim->script->clients && !sim->failed; n++) {
-        struct sim_client *c = &sim->clients[n];
-        struct jump_session *mine = c->present ? live(&c->machine->node, &c->id) : NULL;
-        struct jump_session *theirs = mine ? live(&sim->gateways[c->gateway].node, &c->id) : NULL;
-        if (theirs && theirs->mode != JUMP_MODE_BIRTH && mine->generation > theirs->generation)
-            sim_fail(sim, n, "I1", "the client is at a generation that the server does not know");
     }
 }

@@ -6,10 +6,13 @@
  *
  *   queue.c    virtual time: a heap of what happens next, and the datagrams in the air
  *   network.c  uplinks, NATs, loss, delay: where a datagram comes out, if it does
- *   host.c     what the VPN programs do: handshakes, data, rekeys, restarts; feeds the engines, carries their actions out
+ *   host.c     the processes: start, stop, feed the engines, carry their actions out
+ *   program.c  what a VPN program does: handshakes, data, rekeys
  *   attack.c   who stands on the path: copies, replays, forgeries, floods
- *   faults.c   the operations a script is made of; drawing one from a seed, carrying one out
- *   oracle.c   what must hold after every step, by its own bookkeeping
+ *   draw.c     a whole script from one seed
+ *   faults.c   the operations a script is made of, carried out
+ *   oracle.c   what the engines say, and whether they may, by its own books
+ *   look.c     what the engines show, beside those books
  *   script.c   a script as text, and shrinking one that fails
  *   run.c      one run
  *   main.c     the command
@@ -32,6 +35,7 @@
 #define SIM_MAPPINGS 24
 #define SIM_BEGIN JUMP_MS(1000000)
 #define SIM_SWEEP JUMP_MS(5000)
+#define SIM_QUIET JUMP_MS(100000) /* nothing wrong for so long: everybody is attached. The switch rate's minute, and room */
 #define SIM_SERIALS (1u << 20)
 #define SIM_STRANGERS 0xffffu
 
@@ -302,7 +306,9 @@ void sim_arrive(struct sim *sim, uint32_t index);
 bool sim_owner(struct sim *sim, const struct jump_path *path, uint16_t *client, uint8_t *uplink);
 void sim_fly(struct sim *sim, const struct sim_flight *flight, jump_time at);
 
-/* host.c */
+/* host.c, program.c */
+void sim_secret(struct sim *sim, uint8_t out[JUMP_SECRET_BYTES], uint64_t who, uint64_t what);
+int sim_feed_host(struct sim *sim, struct sim_node *node, enum jump_input_kind kind, jump_host host, enum jump_reason reason);
 int sim_feed(struct sim *sim, struct sim_node *node, struct jump_input *in);
 bool sim_has_lodger(const struct sim *sim, uint16_t n);
 void sim_start_client(struct sim *sim, uint16_t n);
@@ -327,13 +333,15 @@ void sim_flood(struct sim *sim, uint16_t n, uint32_t count);
 struct jump_path sim_stranger(uint64_t draw, bool v6);
 bool sim_is_stranger(const struct jump_path *path);
 
-/* faults.c */
+/* draw.c, faults.c */
 void sim_draw(struct sim_script *script, uint64_t seed, double hours);
 void sim_operate(struct sim *sim, const struct sim_op *op);
 const char *sim_op_name(unsigned kind);
 const char *sim_op_args(unsigned kind);
 
-/* oracle.c */
+/* oracle.c, look.c */
+struct jump_session *sim_live(const struct sim_node *node, const struct jump_id *id);
+jump_time sim_quiet_for(struct sim *sim, uint16_t n); /* how long nothing has been wrong for this client */
 struct sim_track *sim_track(struct sim *sim, const struct sim_node *node, const struct jump_id *id, bool make);
 void sim_oracle_action(struct sim *sim, struct sim_node *node, const struct jump_action *action);
 /** All actions of one step have been seen. */
