@@ -2,8 +2,11 @@
 """A31: no leak of keys: the secret that a session comes from, looked for in the memory of both processes.
 
 The secret of each handshake is written down by a plugin of the lab (secretspy.c). What OpenVPN keeps of it is its
-environment's text, in hex, and counted as a figure; the bytes themselves are ours to wipe. Read next: neighbours.py.
+environment's text, in hex, and counted as a figure; the bytes themselves are ours to wipe. The session's own keys are derived
+from it here, as tests/vectors/reference.py does: each may be in one record of ours, which no core dump has, and in no file.
+Read next: neighbours.py.
 """
+import importlib.util
 import os
 import signal
 
@@ -14,6 +17,7 @@ from ..story import failed, scenario
 from .host_life import ENDS, end_of
 
 _SOURCE = f'{REPOSITORY}/tools/lib/secretspy.c'
+_OPENVPN = 1  # enum jump_host_kind
 
 
 def _count(pid, needle):
@@ -37,6 +41,61 @@ def _count(pid, needle):
     return found
 
 
+def _reference():
+    """The reference's derivations."""
+    spec = importlib.util.spec_from_file_location('reference', f'{REPOSITORY}/tests/vectors/reference.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _mappings(pid):
+    """(begin, end, whether a core dump leaves it out) of each that can be read and written."""
+    place = None
+    with open(f'/proc/{pid}/smaps', encoding='ascii', errors='replace') as smaps:
+        for line in smaps:
+            words = line.split()
+            if '-' in words[0] and not words[0].endswith(':'):
+                place = (*(int(word, 16) for word in words[0].split('-')), words[1])
+            elif words[0] == 'VmFlags:' and place[2].startswith('rw'):
+                yield place[0], place[1], 'dd' in words
+
+
+def _copies(pid, needle):
+    """How often a core dump would have these bytes, and how often it would not."""
+    found = {'dumped': 0, 'left_out': 0}
+    with open(f'/proc/{pid}/mem', 'rb', buffering=0) as memory:
+        for begin, end, left_out in _mappings(pid):
+            data = bytearray()
+            try:
+                memory.seek(begin)
+                while len(data) < end - begin and (more := memory.read(end - begin - len(data))):
+                    data += more
+            except OSError:
+                continue
+            found['left_out' if left_out else 'dumped'] += data.count(needle)
+    return found
+
+
+def _keys_look(pair, keys):
+    return {end: {name: _copies(end_of(pair, end).process.pid, key) for name, key in keys.items()} for end in ENDS}
+
+
+def _files_with(folder, needles):
+    """Files below it that hold one of these, as bytes or in hex; the lab's own notes of the secret apart."""
+    found = []
+    for top, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(top, name)
+            if name.endswith('.secrets') or not os.path.isfile(path) or os.path.islink(path):
+                continue
+            with open(path, 'rb') as file:
+                text = file.read()
+            if any(needle in text or needle.hex().encode() in text.lower() for needle in needles):
+                found.append(os.path.relpath(path, folder))
+    return found
+
+
 def _look(pair, secrets):
     return {end: {'bytes': _count(end_of(pair, end).process.pid, bytes.fromhex(secrets[end])),
                   'hex': _count(end_of(pair, end).process.pid, secrets[end].encode())} for end in ENDS}
@@ -53,7 +112,15 @@ def _expect_secrets(result):
         (facts['same'], 'both ends derive from the same secret'),
         (facts['finds'] > 0, 'the search finds what is there (the name of the server\'s certificate)'),
         *((facts[when][end]['bytes'] == 0, f'{when}: no copy of the secret in the {end}\'s memory ({facts[when][end]})')
-          for when in ('attached', 'afterwards') for end in ENDS))
+          for when in ('attached', 'afterwards') for end in ENDS),
+        (facts.get('files_find', 1) > 0, 'the search of files finds what is there (the session\'s id, in the audit)'),
+        (facts['files'] == [], f'no file has the secret or a key ({facts["files"]})'),
+        *((copies['dumped'] == 0, f'{when}: a core dump of the {end} would not have {name} ({copies})')
+          for when in facts['keys'] for end in ENDS for name, copies in facts['keys'][when][end].items()),
+        *((copies['left_out'] == 1, f'attached: the {end} has one copy of {name} ({copies})')
+          for end in ENDS for name, copies in facts['keys'].get('attached', {}).get(end, {}).items()),
+        *((copies['left_out'] == (end == 'server'), f'afterwards: of {name} the {end} has what its tombstone needs ({copies})')
+          for end in ENDS for name, copies in facts['keys'].get('afterwards', {}).get(end, {}).items()))
 
 
 @scenario('a31-secrets', 'a session\'s secret is looked for in both processes, while it lives and after SIGUSR1', _expect_secrets,
@@ -70,7 +137,15 @@ def a31_secrets(story):
     secrets = {end: _first_secret(path) for end, path in paths.items()}
     pair.network.ping(client.namespace, TUNNEL_SERVER, 5)
     facts = {'same': secrets['client'] == secrets['server'], 'attached': _look(pair, secrets),
-             'finds': _count(client.process.pid, b'lab authority')}
+             'finds': _count(client.process.pid, b'lab authority'), 'keys': {}, 'files': []}
+    keys = {}
+    if story.stage:
+        reference, secret = _reference(), bytes.fromhex(secrets['client'])
+        session = reference.session_id(_OPENVPN, secret)
+        if session.hex() not in [view['session_id'] for view in client.end.sessions()]:
+            raise Fault('the session is not the one of this secret')
+        keys = dict(zip(('the client\'s key', 'the server\'s key'), reference.epoch_keys(session, secret)))
+        facts['keys']['attached'] = _keys_look(pair, keys)
     lives = client.lives()
     client.process.signal(signal.SIGUSR1)
     if not poll_until(lambda: client.lives() > lives, 20):
@@ -79,5 +154,9 @@ def a31_secrets(story):
         pair.attached()
     pair.network.ping(client.namespace, TUNNEL_SERVER, 10)
     facts['afterwards'] = _look(pair, secrets)
+    if story.stage:
+        facts['keys']['afterwards'] = _keys_look(pair, keys)
+        facts['files_find'] = len(_files_with(story.run.folder, [session]))
+        facts['files'] = _files_with(story.run.folder, [bytes.fromhex(secrets['client']), *keys.values()])
     return {'figures': {f'{when}_{end}_hex': facts[when][end]['hex'] for when in ('attached', 'afterwards') for end in ENDS},
             'facts': facts}
