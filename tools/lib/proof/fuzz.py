@@ -33,7 +33,7 @@ TARGETS = {
     'demux': (1500, ('adapters/openvpn/map.c', 'adapters/openvpn/map_peers.c', 'adapters/openvpn/map_addresses.c')),
     'management': (3000, ('adapters/openvpn/management.c',)),
 }
-PLANTED, PLANTED_SECONDS = 'planted', 60
+PLANTED, PLANTED_SECONDS = 'planted', 600  # it ends when the fault is found: seconds, unless the machine is busy
 ENGINES = {'libfuzzer': ('fuzz', 'clang'), 'afl': ('fuzz-afl', 'afl-clang-fast')}
 
 
