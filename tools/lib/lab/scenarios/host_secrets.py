@@ -41,7 +41,7 @@ def _count(pid, needle):
     return found
 
 
-def _reference():
+def reference():
     """The reference's derivations."""
     spec = importlib.util.spec_from_file_location('reference', f'{REPOSITORY}/tests/vectors/reference.py')
     module = importlib.util.module_from_spec(spec)
@@ -61,7 +61,7 @@ def _mappings(pid):
                 yield place[0], place[1], 'dd' in words
 
 
-def _copies(pid, needle):
+def copies_of(pid, needle):
     """How often a core dump would have these bytes, and how often it would not."""
     found = {'dumped': 0, 'left_out': 0}
     with open(f'/proc/{pid}/mem', 'rb', buffering=0) as memory:
@@ -78,10 +78,10 @@ def _copies(pid, needle):
 
 
 def _keys_look(pair, keys):
-    return {end: {name: _copies(end_of(pair, end).process.pid, key) for name, key in keys.items()} for end in ENDS}
+    return {end: {name: copies_of(end_of(pair, end).process.pid, key) for name, key in keys.items()} for end in ENDS}
 
 
-def _files_with(folder, needles):
+def files_with(folder, needles):
     """Files below it that hold one of these, as bytes or in hex; the lab's own notes of the secret apart."""
     found = []
     for top, _, names in os.walk(folder):
@@ -140,11 +140,11 @@ def a31_secrets(story):
              'finds': _count(client.process.pid, b'lab authority'), 'keys': {}, 'files': []}
     keys = {}
     if story.stage:
-        reference, secret = _reference(), bytes.fromhex(secrets['client'])
-        session = reference.session_id(_OPENVPN, secret)
+        rules, secret = reference(), bytes.fromhex(secrets['client'])
+        session = rules.session_id(_OPENVPN, secret)
         if session.hex() not in [view['session_id'] for view in client.end.sessions()]:
             raise Fault('the session is not the one of this secret')
-        keys = dict(zip(('the client\'s key', 'the server\'s key'), reference.epoch_keys(session, secret)))
+        keys = dict(zip(('the client\'s key', 'the server\'s key'), rules.epoch_keys(session, secret)))
         facts['keys']['attached'] = _keys_look(pair, keys)
     lives = client.lives()
     client.process.signal(signal.SIGUSR1)
@@ -156,7 +156,7 @@ def a31_secrets(story):
     facts['afterwards'] = _look(pair, secrets)
     if story.stage:
         facts['keys']['afterwards'] = _keys_look(pair, keys)
-        facts['files_find'] = len(_files_with(story.run.folder, [session]))
-        facts['files'] = _files_with(story.run.folder, [bytes.fromhex(secrets['client']), *keys.values()])
+        facts['files_find'] = len(files_with(story.run.folder, [session]))
+        facts['files'] = files_with(story.run.folder, [bytes.fromhex(secrets['client']), *keys.values()])
     return {'figures': {f'{when}_{end}_hex': facts[when][end]['hex'] for when in ('attached', 'afterwards') for end in ENDS},
             'facts': facts}

@@ -4,6 +4,6 @@
 Each module owns a few scenarios and what they expect; none knows another. Read first: ../../charon_story.py.
 """
 # They register themselves.
-from . import smoke, moves, outages, sites, plaintext, without, captured, replayed, crowd, flood, life, host_memory  # noqa: F401
+from . import smoke, moves, outages, sites, plaintext, without, captured, replayed, crowd, flood, life, host_memory, secrets  # noqa: F401
 from . import handshake, rekeyings, endings, elsewhere  # noqa: F401
 from . import users, exhausted  # noqa: F401
