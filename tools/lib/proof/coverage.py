@@ -49,7 +49,7 @@ def _run(tests, folder):
 def _counts(folder):
     """{file: [(line number, times run, [times each branch was taken])]}"""
     done = subprocess.run(['gcovr', '--root', tree.REPOSITORY, '--filter', 'core/', '--object-directory', folder,
-                           '--json', '-', folder], cwd=tree.REPOSITORY, stdout=subprocess.PIPE, check=False, text=True)
+                           '--json', '-', os.path.join(folder, 'core')], cwd=tree.REPOSITORY, stdout=subprocess.PIPE, check=False, text=True)
     if done.returncode or not done.stdout:
         raise tree.Broken('gcovr failed (tools/deps install)')
     return {file['file']: [(line['line_number'], line['count'], [branch['count'] for branch in line['branches']])
