@@ -414,9 +414,10 @@ static void not_committed(struct jump_engine *e, struct jump_session *s, enum ju
     jump_engine_send(e, s, JUMP_MSG_REATTACH_DENY, &body, jump_wire_length(JUMP_MSG_REATTACH_DENY), &p->pending.path,
                      key_of_epoch(s, p->pending.epoch));
     if (fenced) { /* the old path died meanwhile; it was fenced, now it is said, and its time runs from then */
-        jump_engine_move(e, s, JUMP_EV_TRANSPORT_DEAD,
-                         s->mode == JUMP_MODE_ATTACHED ? JUMP_REASON_TRANSPORT_DEAD
-                                                       : JUMP_REASON_DEAD_TRANSPORT_RECOVERY);
+        if (jump_session_bound(s)) /* else another session has taken the path meanwhile, and it was said then */
+            jump_engine_move(e, s, JUMP_EV_TRANSPORT_DEAD,
+                             s->mode == JUMP_MODE_ATTACHED ? JUMP_REASON_TRANSPORT_DEAD
+                                                           : JUMP_REASON_DEAD_TRANSPORT_RECOVERY);
         if (jump_session_live(s))
             p->fenced_at = JUMP_NEVER;
     }

@@ -80,8 +80,11 @@ EXTRA_DIST += docs/attacks.md tests/attacks.ini tools/gen-attacks
 dist_check_SCRIPTS += tests/checks/check-vectors tests/checks/check-state-machine
 
 # The models that spin walks through: tools/proof model.
-EXTRA_DIST += tests/model/choose.pml tests/model/rows.c tests/model/session.c tests/model/session.h tests/model/session.pml \
-	tests/model/step.c tests/model/step.h
+EXTRA_DIST += tests/model/choose.pml tests/model/cluster.c tests/model/cluster.h tests/model/cluster.pml \
+	tests/model/messages.c tests/model/messages.h tests/model/messages.pml tests/model/paths.c tests/model/paths.h \
+	tests/model/paths.pml tests/model/recovery.c tests/model/recovery.h tests/model/recovery.pml tests/model/rows.c \
+	tests/model/step.c tests/model/step.h tests/model/timing.c tests/model/timing.h tests/model/timing.pml \
+	tests/model/unreached
 
 # The system adapters and the store contract. test_audit_* and test_control run ./jumpctl too: both ends belong together.
 unit_tests += tests/unit/test_audit_file tests/unit/test_audit_verify tests/unit/test_policy_file tests/unit/test_control tests/unit/test_state \

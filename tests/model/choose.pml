@@ -3,7 +3,10 @@
  * One choice of the search: an event with its numbers, if it is possible now, and the promises after it.
  */
 #define EVENT(name, a, b) \
-    :: d_step { c_expr { (try_event(name, a, b)) } -> c_code { take_event(name, a, b); } }
+    :: d_step { c_expr { (try_event(name, a, b)) } -> c_code { take_event(name, a, b, true); } }
+/* Time: nobody has called the core. */
+#define TIME(name, a, b) \
+    :: d_step { c_expr { (try_event(name, a, b)) } -> c_code { take_event(name, a, b, false); } }
 
 c_code {
 extern void (*uerror)(char *); /* the search itself: defined further down in what spin makes */
@@ -19,11 +22,11 @@ static int try_event(model_event *event, int a, int b)
     return possible;
 }
 
-static void take_event(model_event *event, int a, int b)
+static void take_event(model_event *event, int a, int b, bool called)
 {
     const char *broken;
     event(&now.m, a, b);
-    model_check(&now.m);
+    model_check(&now.m, called);
     broken = model_broken();
     if (broken)
         uerror((char *)broken);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
  * What every model shares: the way into the core's own transition table, the names of broken promises, and a voice for
- * the trail. A model has no copy of the table that could drift. Read next: session.c.
+ * the trail. A model has no copy of the table that could drift. Read next: messages.c.
  */
 #ifndef MODEL_STEP_H
 #define MODEL_STEP_H

@@ -303,6 +303,31 @@ static void test_store_the_time_without_a_path_counts_from_the_fence_and_not_fro
     story_end();
 }
 
+/* Found by the model check (tests/model/paths.c). */
+static void test_store_a_fenced_path_that_another_session_took_is_not_said_dead_twice(void)
+{
+    struct jump_session_view other;
+    struct jump_stats stats;
+    story_begin(2);
+    w.on_action = watch;
+    unbinds = 0;
+    struct jump_path before = S().binding;
+    hold_a_commit();
+    w.clients[0].up[0] = false;
+    WAIT(unbinds == 1, 10000); /* fenced */
+    w.store = WORLD_STORE_NOW;
+    w.clients[1].uplinks[0] = before; /* the other client's NAT gives it the address that has become free */
+    WAIT(world_view_server(&w, 1, &other) && memcmp(&other.binding, &before, sizeof before) == 0, 5000);
+    CU_ASSERT_FALSE(S().bound);
+    CU_ASSERT_TRUE(world_answer_held(&w, JUMP_STORE_FAILED));
+    jump_engine_stats(w.server, &stats);
+    CU_ASSERT_EQUAL(stats.invalid_transitions, 0);
+    CU_ASSERT_EQUAL(S().state, JUMP_RECOVERING);
+    w.clients[0].up[0] = true;
+    WAIT(S().state == JUMP_ATTACHED && C().state == JUMP_ATTACHED, 5000);
+    story_end();
+}
+
 static void test_store_a_session_that_ends_while_a_write_is_out_writes_its_end_after_the_answer(void)
 {
     for (unsigned result = JUMP_STORE_DONE; result <= JUMP_STORE_FAILED; result++) {
@@ -410,6 +435,7 @@ static void test_store_a_proof_for_the_path_that_is_bound_writes_no_new_version(
     X(test_store_a_probe_on_a_fenced_path_does_not_open_it_again)                                 \
     X(test_store_A09_the_transport_ttl_does_not_wait_for_a_silent_store)                              \
     X(test_store_the_time_without_a_path_counts_from_the_fence_and_not_from_the_failed_write)     \
+    X(test_store_a_fenced_path_that_another_session_took_is_not_said_dead_twice)                  \
     X(test_store_the_transport_ttl_of_a_volatile_session_does_not_wait_for_a_silent_store)        \
     X(test_store_a_session_that_ends_while_a_write_is_out_writes_its_end_after_the_answer)        \
     X(test_store_at_most_one_write_of_a_session_is_out_and_each_transition_reaches_it)            \

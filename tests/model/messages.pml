@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What may happen next in session.c: anything that is possible. spin walks through all of it.
+ * What may happen next in messages.c: anything that is possible. spin walks through all of it.
  */
 c_decl {
-\#include "session.h"
+\#include "messages.h"
 }
 c_state "struct model m" "Global"
 
@@ -25,7 +25,7 @@ c_state "struct model m" "Global"
 active proctype world()
 {
     c_code { model_init(&now.m); };
-    do
+end: do
     EVENT(host_opens, 0, 0)
     EVENT(client_announces, 0, 0)
     EVENT(birth_comes, 1, 0)

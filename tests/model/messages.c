@@ -6,9 +6,9 @@
  * one. Without a key nothing can be sealed, but it may be tried. Timers fire whenever they like: that bounds hold in time
  * is timing.c's. The checks stand in the order of core/server.c and core/client.c, under their names.
  *
- * FAULT_x leaves one check out; the search must find it. Read next: session.pml (the choice), docs/proof.md (the limits).
+ * FAULT_x leaves one check out; the search must find it. Read next: messages.pml (the choice), docs/proof.md (the limits).
  */
-#include "session.h"
+#include "messages.h"
 
 #include <string.h>
 
@@ -410,7 +410,7 @@ bool after_the_end(struct model *m, int event, int role)
     bool client = role == JUMP_CLIENT;
     if (client ? m->c.mode != JUMP_MODE_TERMINATED : !m->s.known || m->s.mode != JUMP_MODE_TERMINATED)
         return false;
-    HOLDS("ROW", event < JUMP_EV_COUNT && JUMP_EV_COUNT == 21); /* session.pml asks for each of them */
+    HOLDS("ROW", event < JUMP_EV_COUNT && JUMP_EV_COUNT == 21); /* messages.pml asks for each of them */
     if (client)
         client_moves(m, (enum jump_fsm_event)event, JUMP_REASON_REATTACH_SUCCESS);
     else
@@ -806,8 +806,9 @@ static void forget(struct model *m)
 #endif
 }
 
-void model_check(struct model *m)
+void model_check(struct model *m, bool called)
 {
+    (void)called;
     /* I1: exactly one in ATTACHED and VOLATILE, none in BIRTH and TERMINATED */
     HOLDS("I1", (m->c.mode != JUMP_MODE_ATTACHED && m->c.mode != JUMP_MODE_VOLATILE) || m->c.bound_to != 0);
     HOLDS("I1", (m->s.mode != JUMP_MODE_ATTACHED && m->s.mode != JUMP_MODE_VOLATILE) || m->s.binding != NO_PATH);

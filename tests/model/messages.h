@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What session.c keeps of one session, all of it: bytes without padding, because spin compares states byte by byte.
+ * What messages.c keeps of one session, all of it: bytes without padding, because spin compares states byte by byte.
  */
-#ifndef MODEL_SESSION_H
-#define MODEL_SESSION_H
+#ifndef MODEL_MESSAGES_H
+#define MODEL_MESSAGES_H
 
 #include "step.h"
 
@@ -68,6 +68,6 @@ model_event server_restarts, server_resets, reset_comes, server_rolls_back;
 
 void model_init(struct model *m);
 /** After each event: the promises, then everything is forgotten that can no longer matter. */
-void model_check(struct model *m);
+void model_check(struct model *m, bool called);
 
 #endif
