@@ -68,6 +68,9 @@ end: do
     EVENT(server_restarts, 0, 0)
     EVENT(server_resets, 0, 0) EVENT(server_resets, 1, 0) EVENT(server_resets, 2, 0)
     EVENT(reset_comes, 0, 0) EVENT(reset_comes, 1, 0) EVENT(reset_comes, 2, 0)
+#if ASKS > 2
+    EVENT(server_resets, 3, 0) EVENT(reset_comes, 3, 0)
+#endif
 #endif
 #ifdef ROLLBACK
     EVENT(server_rolls_back, 0, 0)

@@ -13,8 +13,8 @@
 
 #include "session.h"
 
-#define OLD 4    /* more than a minute ago: how much more is all the same */
-#define LATE 250 /* a rest that has passed */
+#define OLD (60000 / TICK_MS + 1) /* more than a minute ago: how much more is all the same */
+#define LATE 250                  /* a rest that has passed */
 
 static bool bound(byte mode)
 {

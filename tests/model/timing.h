@@ -8,8 +8,9 @@
 
 #include "step.h"
 
-/* A tick is 20 s: the core's minute is three of them. */
-#define TICK_MS 20000u
+#ifndef TICK_MS
+#define TICK_MS 20000u /* the core's minute is three of them */
+#endif
 #ifndef TTL
 #define TTL 3 /* ticks without a path */
 #endif
