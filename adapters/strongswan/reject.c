@@ -39,7 +39,7 @@
 #define PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n" /* charon's shell has none of its own */
 #define OLD_BEGIN \
     PATH "exec >/dev/null 2>&1; for t in iptables ip6tables; do\n" \
-    "command -v $t-legacy && t=$t-legacy; t=\"$t -w 2\"; for c in OUTPUT FORWARD; do\n" \
+    "command -v $t-legacy && t=$t-legacy; r=\"$t-restore -n -w 2\"; t=\"$t -w 2\"; for c in OUTPUT FORWARD; do\n" \
     "j=\"$c -p tcp --tcp-flags SYN,RST NONE -j jumping\"; "
 
 static mutex_t *turn; /* one shell at a time; guards what follows */
@@ -52,7 +52,7 @@ static bool asked;    /* a job that looks at the table is queued; under jump_swa
 static bool bound;    /* since the last look a session was bound that had waited: under jump_swan->lock */
 
 struct text {
-    char bytes[2048 + REQIDS_MAX * 48];
+    char bytes[2048 + REQIDS_MAX * 112]; /* the shell's argument: Linux allows 128 KiB */
     size_t len;
 };
 
@@ -68,8 +68,7 @@ static void add(struct text *text, const char *format, ...)
         text->len += (size_t)len;
 }
 
-/* The whole of what is to be there, whatever is there now. away: not even an empty chain stays; a change costs iptables one
- * command for each family otherwise. */
+/* The whole of what is to be there, whatever is there now. away: not even an empty chain stays. */
 static void write_script(struct text *text, const uint32_t *reqids, size_t len, bool away)
 {
     text->len = 0;
@@ -88,11 +87,12 @@ static void write_script(struct text *text, const uint32_t *reqids, size_t len, 
     } else if (len == 0) {
         add(text, OLD_BEGIN "$t -D $j; done; $t -F jumping; $t -X jumping; done; exit 0\n");
     } else {
-        add(text, OLD_BEGIN "$t -N jumping; $t -C $j || $t -I $j; done; $t -F jumping && for r in");
+        /* One command for all rules: one for each took a gateway's processor away for seconds, of hundreds of sessions. */
+        add(text, OLD_BEGIN "$t -N jumping; $t -C $j || $t -I $j; done; $r <<'E' || s=1\n*filter\n:jumping - [0:0]\n");
         for (size_t i = 0; i < len; i++)
-            add(text, " %u", reqids[i]);
-        add(text, "; do $t -A jumping -m policy --dir out --pol ipsec --reqid $r -j NFLOG --nflog-group " GROUP " --nflog-size 128\n"
-                  "done || s=1; done; exit ${s:-0}\n");
+            add(text, "-A jumping -m policy --dir out --pol ipsec --reqid %u -j NFLOG --nflog-group " GROUP " --nflog-size 128\n",
+                reqids[i]);
+        add(text, "COMMIT\nE\ndone; exit ${s:-0}\n");
     }
 }
 

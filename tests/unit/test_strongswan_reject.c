@@ -319,7 +319,7 @@ static void test_strongswan_reject_by_iptables_where_there_is_no_nft(void)
     CU_ASSERT_EQUAL(scripts_len, 3); /* nft was asked, and iptables is cleaned too */
     CU_ASSERT_PTR_NOT_NULL(strstr(scripts[0], "nft -f"));
     CU_ASSERT_PTR_NOT_NULL(strstr(scripts[1], "-X jumping"));
-    CU_ASSERT_TRUE(says("for r in 7;") && says("--tcp-flags SYN,RST NONE") && says("--reqid $r -j NFLOG --nflog-group 50961"));
+    CU_ASSERT_TRUE(says("\n:jumping - [0:0]\n-A jumping ") && says("--tcp-flags SYN,RST NONE") && says("--reqid 7 -j NFLOG --nflog-group 50961"));
     CU_ASSERT_FALSE(says("REJECT") || says("DROP"));
     bound_again(host);
     CU_ASSERT_TRUE(says("-F jumping"));
