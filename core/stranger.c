@@ -87,7 +87,7 @@ static int answer_from_tombstone(struct jump_engine *e, struct jump_tombstone *t
         e->stats.replayed++;
         return JUMP_ERR_REFUSED;
     }
-    jump_replay_commit(&t->replay, m->header.counter);
+    /* It does not enter the window: a racer's copy must not use up the genuine one's place (A41), and the rate is limited. */
     if (m->header.type == JUMP_MSG_TERMINATE_ACK || m->header.type == JUMP_MSG_TERMINATE)
         return 0;
     if (!jump_engine_next_counter(e, &t->send_counter))

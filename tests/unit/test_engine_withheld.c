@@ -245,6 +245,33 @@ static void test_A40_a_lost_terminate_is_answered_by_the_tombstone(void)
     story_end();
 }
 
+/* Sends a copy of all that the client says from elsewhere, and is faster. */
+static void race(struct world *world, struct world_flight *flight)
+{
+    struct world_flight copy = *flight;
+    if (!flight->to_server)
+        return;
+    copy.source = world_path(77, 7777);
+    copy.at = world->now + 1;
+    world_fly(world, &copy);
+}
+
+static void test_A40_A41_a_racer_does_not_keep_the_tombstones_answer_from_the_client(void)
+{
+    struct jump_input in = { .kind = JUMP_IN_TERMINATE, .reason = REASON(OPERATOR_TERMINATED) };
+    story_begin(1);
+    in.session_id = S().id;
+    w.drop_down = TYPE(TERMINATE);
+    world_feed_server(&w, &in);
+    world_run(&w, JUMP_MS(100));
+    w.drop_down = 0;
+    w.on_flight = race;
+    WAIT(w.clients[0].ended, 2000);
+    CU_ASSERT_EQUAL(w.clients[0].ended_for, REASON(PEER_TERMINATED));
+    w.on_flight = NULL;
+    story_end();
+}
+
 static void test_A40_a_birth_that_failed_on_the_server_is_told_to_a_client_that_believes_in_it(void)
 {
     story_prepare(1);
@@ -361,6 +388,7 @@ static void test_A42_an_older_probe_neither_proves_life_nor_changes_how_long_sil
     X(test_A40_a_reset_from_another_instance_or_an_older_boot_is_no_effect_and_a_real_one_ends_at_once)     \
     X(test_A40_a_reset_fished_for_before_birth_or_for_another_nonce_is_no_effect)                           \
     X(test_A40_a_lost_terminate_is_answered_by_the_tombstone)                                               \
+    X(test_A40_A41_a_racer_does_not_keep_the_tombstones_answer_from_the_client)                             \
     X(test_A40_a_birth_that_failed_on_the_server_is_told_to_a_client_that_believes_in_it)                   \
     X(test_A41_a_racer_who_relays_path_unbound_spends_neither_the_binding_nor_the_switch_rate)              \
     X(test_A42_junk_from_the_bound_address_is_no_proof_of_life)                                             \
