@@ -80,6 +80,9 @@ struct jump_swan_peer {
     jump_time made_at;
     struct jump_path local, remote; /* where the core wants it; at birth, where the handshake was */
     uint32_t binding;               /* how often it was bound */
+    jump_time put_off_since, put_off_until; /* server: what is due is the client's until then (rebind.c); since 0: nothing is */
+    uint32_t put_off_binding;
+    bool later_queued;
     struct jump_path birth;         /* the client's address in the handshake */
     bool moved;                     /* the server has seen the client elsewhere since; both ends know this alike */
     uint32_t waiting[JUMP_SWAN_REQIDS]; /* reject.c: reqids whose packets are rejected; the session has no path */
@@ -135,6 +138,7 @@ struct jump_swan {
     mutex_t *lock;
     hashtable_t *by_sa;   /* ike_sa_t * to struct jump_swan_peer * */
     hashtable_t *by_host; /* jump_host to the same */
+    hashtable_t *reqids;  /* a reqid to 1 + the jump_host (none of ours: 0) whose CHILD_SA came up with it last: the traffic is its */
     linked_list_t *inbox; /* of struct jump_swan_post * */
     jump_host last_host;
     bool networks_posted; /* one such post is enough */
@@ -201,14 +205,17 @@ void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, en
 jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa);
 /** The id of an unbound session's newest object, cloned; NULL: it is not unbound. */
 ike_sa_id_t *jump_swan_peer_unbound_id(struct jump_swan *swan, jump_host host);
-/** If the session is still unbound: these are its reqids. @return whether it is, and has any */
+/** If the session is still unbound: these are its reqids; those that another one's CHILD_SA has come up with are not. @return whether it is, and has any */
 bool jump_swan_peer_waits(struct jump_swan *swan, jump_host host, const uint32_t *reqids, size_t len);
 /** @return whether the session had such and is bound now; it has none any more */
 bool jump_swan_peer_waits_no_more(struct jump_swan *swan, jump_host host);
-/** Those of all unbound sessions. @return how many, at most cap */
-/** A CHILD_SA of this IKE_SA has come up with this reqid: whoever else waits with it has lost it. @return somebody had */
+/** A CHILD_SA of this IKE_SA has come up with this reqid: it is its now, and whoever else waits with it has lost it.
+ * @return somebody had */
 bool jump_swan_peers_taken(struct jump_swan *swan, ike_sa_t *sa, uint32_t reqid);
+/** Those of all unbound sessions. @return how many, at most cap */
 size_t jump_swan_peers_waiting(struct jump_swan *swan, uint32_t *out, size_t cap);
+/** The last CHILD_SA of this IKE_SA with this reqid goes. */
+void jump_swan_peers_left(struct jump_swan *swan, ike_sa_t *sa, uint32_t reqid);
 /** A copy, without its objects' ids. @return false: unknown */
 bool jump_swan_peer_get(struct jump_swan *swan, jump_host host, struct jump_swan_peer *copy);
 void jump_swan_peers_clear(struct jump_swan *swan);

@@ -170,6 +170,8 @@ METHOD(listener_t, child_updown, bool, listener_t *this, ike_sa_t *sa, child_sa_
 
     if (up && jump_swan_peers_taken(jump_swan, sa, child->get_reqid(child)))
         jump_swan_reject_look(jump_swan, false);
+    if (!up && !shares(sa, child))
+        jump_swan_peers_left(jump_swan, sa, child->get_reqid(child));
     if (up && host != 0)
         jump_swan_hold_add(jump_swan->hold, host, child->get_reqid(child));
     else if (up)

@@ -122,23 +122,45 @@ METHOD(ike_sa_t, retransmit, status_t, ike_sa_t *this, uint32_t message_id)
     return SUCCESS;
 }
 
+/* Bound again, and its rekeying left to the client for a moment (rebind.c). */
+static bool rekey_is_put_off(ike_sa_t *sa)
+{
+    struct jump_swan_peer *peer;
+    struct jump_swan_object *object;
+    bool put_off;
+
+    if (jump_swan == NULL)
+        return false;
+    jump_swan->lock->lock(jump_swan->lock);
+    peer = jump_swan->by_sa->get(jump_swan->by_sa, sa);
+    object = peer != NULL && peer->phase == JUMP_SWAN_BOUND ? object_of(peer, sa) : NULL;
+    put_off = object != NULL && (object->wants & JUMP_SWAN_WANT_REKEY) != 0;
+    jump_swan->lock->unlock(jump_swan->lock);
+    return put_off;
+}
+
+static bool is_beyond_its_lifetime(ike_sa_t *sa)
+{
+    time_t at = (time_t)sa->get_statistic(sa, STAT_DELETE);
+
+    return at != 0 && at <= time_monotonic(NULL);
+}
+
 METHOD(ike_sa_t, delete_, status_t, ike_sa_t *this, bool force)
 {
     /* The responder of a rekeying drops the old object after 90 s if the initiator did not: what the initiator has not
      * heard of yet would be lost with it. */
     if (!force && this->get_state(this) == IKE_REKEYED && waits(this, JUMP_SWAN_WANT_DELETE))
         return SUCCESS;
-    if (!force && phase_of(this) == JUMP_SWAN_UNBOUND) {
-        /* Its hard lifetime: a key lives at least as long as the transport TTL, so that no session dies for its key's age
-         * in a hole (model.md 6). With the path it is rekeyed, or else this comes again. */
-        if (this->get_statistic(this, STAT_DELETE) != 0
-            && (time_t)this->get_statistic(this, STAT_DELETE) <= time_monotonic(NULL) && waits(this, JUMP_SWAN_WANT_REKEY)) {
-            lib->scheduler->schedule_job(lib->scheduler, (job_t *)delete_ike_sa_job_create(this->get_id(this), TRUE),
-                                         AGAIN_AFTER_S);
-            return SUCCESS;
-        }
-        force = TRUE; /* somebody ends it for good, and no answer can come */
+    /* Its hard lifetime: a key lives at least as long as the transport TTL, so that no session dies for its key's age in a hole
+     * (model.md 6). With the path it is rekeyed, or else this comes again. */
+    if (!force && is_beyond_its_lifetime(this)
+        && ((phase_of(this) == JUMP_SWAN_UNBOUND && waits(this, JUMP_SWAN_WANT_REKEY)) || rekey_is_put_off(this))) {
+        lib->scheduler->schedule_job(lib->scheduler, (job_t *)delete_ike_sa_job_create(this->get_id(this), TRUE), AGAIN_AFTER_S);
+        return SUCCESS;
     }
+    if (!force && phase_of(this) == JUMP_SWAN_UNBOUND)
+        force = TRUE; /* somebody ends it for good, and no answer can come */
     return jump_swan_real.delete(this, force);
 }
 

@@ -244,20 +244,33 @@ ike_sa_id_t *jump_swan_peer_unbound_id(struct jump_swan *swan, jump_host host)
     return id;
 }
 
+static void *key_of_reqid(uint32_t reqid)
+{
+    return (void *)(uintptr_t)reqid;
+}
+
+static void *owner_of(const struct jump_swan_peer *peer)
+{
+    return (void *)(uintptr_t)(1 + (peer != NULL ? peer->host : 0));
+}
+
 bool jump_swan_peer_waits(struct jump_swan *swan, jump_host host, const uint32_t *reqids, size_t len)
 {
     struct jump_swan_peer *peer;
-    bool waits;
+    size_t own = 0;
 
     swan->lock->lock(swan->lock);
     peer = find(swan, host);
-    waits = peer != NULL && peer->phase == JUMP_SWAN_UNBOUND && len > 0 && len <= JUMP_SWAN_REQIDS;
-    if (waits) {
-        memcpy(peer->waiting, reqids, len * sizeof *reqids);
-        peer->waiting_len = len;
+    for (size_t i = 0; peer != NULL && peer->phase == JUMP_SWAN_UNBOUND && i < len && own < JUMP_SWAN_REQIDS; i++) {
+        void *owner = swan->reqids->get(swan->reqids, key_of_reqid(reqids[i]));
+
+        if (owner == NULL || owner == owner_of(peer))
+            peer->waiting[own++] = reqids[i];
     }
+    if (own > 0)
+        peer->waiting_len = own;
     swan->lock->unlock(swan->lock);
-    return waits;
+    return own > 0;
 }
 
 bool jump_swan_peer_waits_no_more(struct jump_swan *swan, jump_host host)
@@ -283,6 +296,7 @@ bool jump_swan_peers_taken(struct jump_swan *swan, ike_sa_t *sa, uint32_t reqid)
 
     swan->lock->lock(swan->lock);
     own = swan->by_sa->get(swan->by_sa, sa);
+    swan->reqids->put(swan->reqids, key_of_reqid(reqid), owner_of(own));
     enumerator = swan->by_host->create_enumerator(swan->by_host);
     while (enumerator->enumerate(enumerator, &key, &peer))
         for (size_t i = peer == own ? 0 : peer->waiting_len; i-- > 0;)
@@ -293,6 +307,14 @@ bool jump_swan_peers_taken(struct jump_swan *swan, ike_sa_t *sa, uint32_t reqid)
     enumerator->destroy(enumerator);
     swan->lock->unlock(swan->lock);
     return taken;
+}
+
+void jump_swan_peers_left(struct jump_swan *swan, ike_sa_t *sa, uint32_t reqid)
+{
+    swan->lock->lock(swan->lock);
+    if (swan->reqids->get(swan->reqids, key_of_reqid(reqid)) == owner_of(swan->by_sa->get(swan->by_sa, sa)))
+        swan->reqids->remove(swan->reqids, key_of_reqid(reqid));
+    swan->lock->unlock(swan->lock);
 }
 
 size_t jump_swan_peers_waiting(struct jump_swan *swan, uint32_t *out, size_t cap)

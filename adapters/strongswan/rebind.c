@@ -17,8 +17,12 @@
 #define PAUSE_MAX 6              /* 2^6 s */
 #define AT_ONCE JUMP_MS(1000)
 /* Keys that fell due in a hole are due at both ends. Where both begin, charon refuses some of it (TEMPORARY_FAILURE) and tries
- * again 6 to 15 s later. So the client begins, and the server does only what the client has not done by then. */
+ * again 6 to 15 s later. So the client begins, and the server does only what the client has not done so long after a binding;
+ * a path that comes and goes puts it off no longer than that. */
 #define SERVER_LATER_MS 2000
+#define SERVER_LATEST JUMP_MS(10000)
+
+#define KEYS ((unsigned)JUMP_SWAN_WANT_REKEY | JUMP_SWAN_WANT_REAUTH)
 
 /* What there is to do with one object. */
 struct task {
@@ -33,8 +37,8 @@ struct task {
     struct jump_swan_object object; /* a copy; its wants are taken out of the table */
 };
 
-/* The ids of the session's objects, cloned, newest first; unless late, the next word on this session queues another job. */
-static size_t objects(jump_host host, bool late, ike_sa_id_t *ids[JUMP_SWAN_OBJECTS])
+/* The ids of the session's objects, cloned, newest first; the next word on this session queues another job. */
+static size_t objects(jump_host host, ike_sa_id_t *ids[JUMP_SWAN_OBJECTS])
 {
     struct jump_swan_peer *peer;
     size_t len = 0;
@@ -42,7 +46,7 @@ static size_t objects(jump_host host, bool late, ike_sa_id_t *ids[JUMP_SWAN_OBJE
     jump_swan->lock->lock(jump_swan->lock);
     peer = jump_swan->by_host->get(jump_swan->by_host, (void *)(uintptr_t)host);
     if (peer != NULL) {
-        peer->job_queued = peer->job_queued && late;
+        peer->job_queued = false;
         for (; len < peer->objects_len; len++)
             ids[len] = peer->objects[len].id->clone(peer->objects[len].id);
     }
@@ -50,10 +54,26 @@ static size_t objects(jump_host host, bool late, ike_sa_id_t *ids[JUMP_SWAN_OBJE
     return len;
 }
 
-/* @param late  the server's turn has come */
-static bool take(struct task *task, ike_sa_t *sa, bool late)
+/* Whether what this object is to do with its keys is left to the client for now. Under the lock. */
+static bool is_put_off(struct jump_swan_peer *peer, const struct jump_swan_object *object)
 {
-    const unsigned keys = JUMP_SWAN_WANT_REKEY | JUMP_SWAN_WANT_REAUTH;
+    jump_time now = jump_clock_now();
+
+    if (peer->role != JUMP_SERVER || (object->children_len == 0 && (object->wants & KEYS) == 0))
+        return false;
+    if (peer->put_off_since == 0)
+        peer->put_off_since = now;
+    if (peer->put_off_binding != peer->binding)
+        peer->put_off_until = now + JUMP_MS(SERVER_LATER_MS);
+    peer->put_off_binding = peer->binding;
+    if (now < peer->put_off_until && now - peer->put_off_since < SERVER_LATEST)
+        return true;
+    peer->put_off_since = 0;
+    return false;
+}
+
+static bool take(struct task *task, ike_sa_t *sa)
+{
     struct jump_swan_peer *peer;
     bool found = false;
 
@@ -71,14 +91,14 @@ static bool take(struct task *task, ike_sa_t *sa, bool late)
                               .translated = peer->translated, .object = *object};
         if (peer->phase != JUMP_SWAN_BOUND)
             continue;
-        task->put_off = peer->role == JUMP_SERVER && !late && (object->children_len > 0 || (object->wants & keys) != 0);
+        task->put_off = is_put_off(peer, object);
         if (task->put_off) {
-            task->object.wants &= ~keys;
+            task->object.wants &= ~KEYS;
             task->object.children_len = 0;
         } else {
             object->children_len = 0;
         }
-        object->wants &= task->put_off ? keys : 0;
+        object->wants &= task->put_off ? KEYS : 0u;
         object->swallowed = false;
     }
     jump_swan->lock->unlock(jump_swan->lock);
@@ -238,7 +258,7 @@ static void begin_again(ike_sa_t *sa, const struct task *task)
 
 /* @param put_off  set if something is left for the server's turn
  * @return the number of the binding that it follows now; 0: it has none */
-static uint32_t follow(ike_sa_id_t *id, bool late, bool *put_off)
+static uint32_t follow(ike_sa_id_t *id, bool *put_off)
 {
     ike_sa_manager_t *manager = charon->ike_sa_manager;
     ike_sa_t *sa = manager->checkout(manager, id);
@@ -246,7 +266,7 @@ static uint32_t follow(ike_sa_id_t *id, bool late, bool *put_off)
 
     if (sa == NULL)
         return 0;
-    if (!take(&task, sa, late)) {
+    if (!take(&task, sa)) {
         manager->checkin(manager, sa);
         return 0;
     }
@@ -277,25 +297,45 @@ static uint32_t follow(ike_sa_id_t *id, bool late, bool *put_off)
     }
 }
 
-static job_requeue_t run_late(void *host);
+static job_requeue_t run_later(void *host);
 
-static job_requeue_t follow_all(jump_host host, bool late)
+/* One job a session waits for the server's turn; none where there is nothing left for it. */
+static void plan(jump_host host, bool put_off)
 {
+    struct jump_swan_peer *peer;
+    bool first = false;
+
+    jump_swan->lock->lock(jump_swan->lock);
+    peer = jump_swan->by_host->get(jump_swan->by_host, (void *)(uintptr_t)host);
+    if (peer != NULL && put_off) {
+        first = !peer->later_queued;
+        peer->later_queued = true;
+    } else if (peer != NULL) {
+        peer->put_off_since = 0;
+    }
+    jump_swan->lock->unlock(jump_swan->lock);
+    if (first)
+        lib->scheduler->schedule_job_ms(lib->scheduler,
+                                        (job_t *)callback_job_create(run_later, (void *)(uintptr_t)host, NULL, NULL),
+                                        SERVER_LATER_MS);
+}
+
+static job_requeue_t run(void *data)
+{
+    jump_host host = (jump_host)(uintptr_t)data;
     ike_sa_id_t *ids[JUMP_SWAN_OBJECTS];
-    size_t len = objects(host, late, ids);
+    size_t len = objects(host, ids);
     uint32_t binding = 0;
     bool put_off = false;
 
     for (size_t i = len; i-- > 0;) { /* the old ones first: the newest may begin anew */
-        uint32_t followed = follow(ids[i], late, &put_off);
+        uint32_t followed = follow(ids[i], &put_off);
 
         binding = followed != 0 ? followed : binding; /* where the newest was not found, the others are all there is */
         ids[i]->destroy(ids[i]);
     }
-    if (put_off)
-        lib->scheduler->schedule_job_ms(lib->scheduler,
-                                        (job_t *)callback_job_create(run_late, (void *)(uintptr_t)host, NULL, NULL),
-                                        SERVER_LATER_MS);
+    if (binding != 0)
+        plan(host, put_off);
     if (binding != 0 && jump_swan_hold_go(jump_swan->hold, host, binding))
         jump_swan_wake(jump_swan);
     if (jump_swan_peer_waits_no_more(jump_swan, host))
@@ -303,14 +343,18 @@ static job_requeue_t follow_all(jump_host host, bool late)
     return JOB_REQUEUE_NONE;
 }
 
-static job_requeue_t run(void *host)
+static job_requeue_t run_later(void *data)
 {
-    return follow_all((jump_host)(uintptr_t)host, false);
-}
+    struct jump_swan_peer *peer;
 
-static job_requeue_t run_late(void *host)
-{
-    return jump_swan != NULL ? follow_all((jump_host)(uintptr_t)host, true) : JOB_REQUEUE_NONE;
+    if (jump_swan == NULL)
+        return JOB_REQUEUE_NONE;
+    jump_swan->lock->lock(jump_swan->lock);
+    peer = jump_swan->by_host->get(jump_swan->by_host, data);
+    if (peer != NULL)
+        peer->later_queued = false;
+    jump_swan->lock->unlock(jump_swan->lock);
+    return run(data);
 }
 
 job_t *jump_swan_rebind_job(jump_host host)

@@ -188,7 +188,15 @@ void jump_swan_reject_look(struct jump_swan *swan, bool was_bound)
         lib->processor->queue_job(lib->processor, (job_t *)callback_job_create_with_prio(look, NULL, NULL, NULL, JOB_PRIO_HIGH));
 }
 
-/* A reqid that the configuration gives may be others' too. */
+static bool is_among(uint32_t reqid, const uint32_t *reqids, size_t len)
+{
+    while (len-- > 0)
+        if (reqids[len] == reqid)
+            return true;
+    return false;
+}
+
+/* A reqid that the configuration gives may be others' too; a rekeyed CHILD_SA and its successor have the same. */
 static size_t reqids_of(ike_sa_t *sa, uint32_t *out, size_t cap)
 {
     enumerator_t *enumerator = sa->create_child_sa_enumerator(sa);
@@ -198,7 +206,7 @@ static size_t reqids_of(ike_sa_t *sa, uint32_t *out, size_t cap)
     while (len < cap && enumerator->enumerate(enumerator, &child)) {
         child_cfg_t *config = child->get_config(child);
 
-        if (config->get_reqid(config) == 0)
+        if (config->get_reqid(config) == 0 && !is_among(child->get_reqid(child), out, len))
             out[len++] = child->get_reqid(child);
     }
     enumerator->destroy(enumerator);

@@ -90,6 +90,7 @@ bool jump_swan_open(struct jump_problem *problem)
     swan->lock = mutex_create(MUTEX_TYPE_DEFAULT);
     swan->by_sa = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
     swan->by_host = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
+    swan->reqids = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
     swan->inbox = linked_list_create();
     swan->unopened = linked_list_create();
     swan->unopened_until = JUMP_NEVER;
@@ -133,6 +134,7 @@ void jump_swan_close(void)
     jump_swan_hold_close(swan->hold);
     swan->by_sa->destroy(swan->by_sa);
     swan->by_host->destroy(swan->by_host);
+    swan->reqids->destroy(swan->reqids);
     swan->inbox->destroy(swan->inbox);
     swan->unopened->destroy(swan->unopened);
     swan->lock->destroy(swan->lock);

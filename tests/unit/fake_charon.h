@@ -261,14 +261,17 @@ static void drop_jobs(void)
     later = NULL;
 }
 
-static inline void run_later(void)
+/* The newest scheduled job. @return how many it scheduled anew */
+static inline unsigned run_timed_later(void)
 {
     job_t *job = later;
+    unsigned before = scheduled;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(job);
     later = NULL;
     CU_ASSERT_EQUAL(job->execute(job).type, JOB_REQUEUE_TYPE_NONE);
     job->destroy(job);
+    return scheduled - before;
 }
 
 /* The order in which objects came back: their numbers in fakes; destroyed ones as capitals of the alphabet. */
@@ -390,6 +393,7 @@ static inline void begin(void)
     swan->lock = mutex_create(MUTEX_TYPE_DEFAULT);
     swan->by_sa = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
     swan->by_host = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
+    swan->reqids = hashtable_create(hashtable_hash_ptr, hashtable_equals_ptr, 32);
     swan->inbox = linked_list_create();
     swan->wake_fd = -1;
     swan->settings.reestablish = true;
@@ -415,6 +419,7 @@ static inline void end(void)
     jump_swan_peers_clear(swan);
     swan->by_sa->destroy(swan->by_sa);
     swan->by_host->destroy(swan->by_host);
+    swan->reqids->destroy(swan->reqids);
     swan->inbox->destroy(swan->inbox);
     swan->lock->destroy(swan->lock);
     for (unsigned i = 0; i < fakes_len; i++) {

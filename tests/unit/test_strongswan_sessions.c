@@ -346,6 +346,7 @@ static void test_strongswan_sessions_a_hard_lifetime_waits_for_the_path_too(void
     CU_ASSERT_EQUAL(fake(sa)->done.delete, 1);
     CU_ASSERT_TRUE(fake(sa)->forced);
     fake(sa)->delete_at = (uint32_t)time_monotonic(NULL);
+    object_of(sa)->wants = 0; /* taken up */
     put_into(host, JUMP_SWAN_BOUND);
     (void)sa->delete(sa, FALSE);
     CU_ASSERT_EQUAL(fake(sa)->done.delete, 2);
@@ -522,6 +523,7 @@ static void test_strongswan_sessions_what_waited_is_taken_up_once_and_in_its_ord
 static void test_strongswan_sessions_the_server_leaves_what_is_due_to_the_client_for_a_while(void)
 {
     ike_sa_t *old, *sa;
+    job_t *turn;
     jump_host host;
 
     begin();
@@ -541,18 +543,55 @@ static void test_strongswan_sessions_the_server_leaves_what_is_due_to_the_client
     CU_ASSERT_STRING_EQUAL(fake(old)->order, "ud"); /* nobody else would do these */
     CU_ASSERT_STRING_EQUAL(fake(sa)->order, "ut");
     CU_ASSERT_EQUAL(object_of(sa)->wants, JUMP_SWAN_WANT_REKEY);
+    turn = later;
+    later = NULL;
+    fake(sa)->delete_at = (uint32_t)time_monotonic(NULL);
+    (void)sa->delete(sa, FALSE); /* its hard lifetime, which also was to wait for the rekeying */
+    CU_ASSERT_STRING_EQUAL(fake(sa)->order, "ut");
+    CU_ASSERT_PTR_NOT_NULL(later); /* it comes again */
+    DESTROY_IF(later);
+    later = turn;
     jump_swan_peer_unbind(swan, host);
-    run_later();
+    now += JUMP_MS(2000);
+    CU_ASSERT_EQUAL(run_timed_later(), 0);
     CU_ASSERT_STRING_EQUAL(fake(sa)->order, "ut"); /* no path again: it goes on waiting */
     bind_to(host, "198.51.100.1", 4500, "203.0.113.9", 4500);
     run_jobs();
-    run_later();
+    now += JUMP_MS(1999);
+    CU_ASSERT_EQUAL(run_timed_later(), 1); /* not yet: of this binding */
+    CU_ASSERT_STRING_EQUAL(fake(sa)->order, "ut");
+    now += JUMP_MS(2000);
+    CU_ASSERT_EQUAL(run_timed_later(), 0);
     CU_ASSERT_STRING_EQUAL(fake(sa)->order, "utKk");
     CU_ASSERT_PTR_NULL(later);
     bind_to(host, "198.51.100.1", 4500, "203.0.113.9", 4500);
     run_jobs();
     CU_ASSERT_STRING_EQUAL(fake(sa)->order, "utKk");
     CU_ASSERT_PTR_NULL(later);
+    fake(sa)->delete_at = 0;
+    end();
+}
+
+static void test_strongswan_sessions_a_path_that_comes_and_goes_does_not_put_it_off_for_ever(void)
+{
+    unsigned bindings = 0;
+    ike_sa_t *sa;
+    jump_host host;
+
+    begin();
+    sa = new_sa(false);
+    host = add(sa, JUMP_SERVER);
+    jump_swan_peer_unbind(swan, host);
+    (void)sa->rekey_child_sa(sa, PROTO_ESP, 6);
+    for (; fake(sa)->done.rekey_child_sa == 0 && bindings < 60; bindings++) {
+        bind_there(host);
+        run_jobs();
+        now += JUMP_MS(1000);
+        jump_swan_peer_unbind(swan, host);
+        if (later != NULL && bindings % 2 == 1)
+            (void)run_timed_later();
+    }
+    CU_ASSERT_EQUAL(bindings, 11); /* ten seconds after the first */
     end();
 }
 
@@ -573,9 +612,37 @@ static void test_strongswan_sessions_what_the_server_put_off_goes_on_to_the_new_
     run_jobs();
     (void)rekeyed(old, sa);
     run_jobs();
-    run_later();
+    now += JUMP_MS(2000);
+    (void)run_timed_later();
     CU_ASSERT_STRING_EQUAL(fake(old)->order, "");
     CU_ASSERT_STRING_EQUAL(fake(sa)->order, "K");
+    end();
+}
+
+/* Two sessions with the same traffic selectors: the traffic is the newest CHILD_SA's, whichever of them loses its path when. */
+static void test_strongswan_sessions_a_reqid_is_of_whom_it_came_up_with_last(void)
+{
+    const uint32_t reqids[] = {7, 8};
+    ike_sa_t *sa, *other, *foreign;
+    jump_host host;
+
+    begin();
+    sa = new_sa(false);
+    other = new_sa(false);
+    foreign = new_sa(false);
+    host = add(sa, JUMP_SERVER);
+    (void)add(other, JUMP_SERVER);
+    CU_ASSERT_FALSE(jump_swan_peers_taken(swan, sa, 7));
+    CU_ASSERT_FALSE(jump_swan_peers_taken(swan, other, 7)); /* nobody waits */
+    jump_swan_peer_unbind(swan, host);
+    CU_ASSERT_FALSE(jump_swan_peer_waits(swan, host, reqids, 1));
+    CU_ASSERT_TRUE(jump_swan_peer_waits(swan, host, reqids, 2)); /* the other one has never been heard of: its own */
+    CU_ASSERT_TRUE(jump_swan_peers_taken(swan, foreign, 8));
+    CU_ASSERT_FALSE(jump_swan_peer_waits(swan, host, reqids, 2));
+    jump_swan_peers_left(swan, sa, 7); /* not its own any more */
+    CU_ASSERT_FALSE(jump_swan_peer_waits(swan, host, reqids, 1));
+    jump_swan_peers_left(swan, other, 7);
+    CU_ASSERT_TRUE(jump_swan_peer_waits(swan, host, reqids, 1));
     end();
 }
 
@@ -769,6 +836,8 @@ static void test_strongswan_sessions_clients_whose_sessions_end_young_wait_befor
     X(test_strongswan_sessions_esp_is_encapsulated_from_the_first_move_on)                \
     X(test_strongswan_sessions_what_waited_is_taken_up_once_and_in_its_order)             \
     X(test_strongswan_sessions_the_server_leaves_what_is_due_to_the_client_for_a_while) \
+    X(test_strongswan_sessions_a_path_that_comes_and_goes_does_not_put_it_off_for_ever) \
+    X(test_strongswan_sessions_a_reqid_is_of_whom_it_came_up_with_last) \
     X(test_strongswan_sessions_what_the_server_put_off_goes_on_to_the_new_object) \
     X(test_strongswan_sessions_a_path_that_went_again_leaves_waiting_what_waited)         \
     X(test_strongswan_sessions_an_object_that_gives_up_when_it_is_taken_up_is_destroyed)  \
