@@ -5,8 +5,10 @@
  * kept, and its sender gets that back in a few host-unreachables at once. Each takes one doubling off its back-off (RFC
  * 6069), until its next try is now.
  *
- * Nothing is sent but ICMP, to the sender of what is quoted; of a packet no more than its headers is ever here. A
- * connection of a session that is still unbound tries once more than it would have, and is answered and kept again.
+ * Nothing is sent but ICMP, to the sender of what is quoted; of a packet no more than its headers is ever here. But those
+ * were to leave encrypted: nobody is answered who is not on this host or came in plain (reject.c), and a sender on this host
+ * is woken only if its address is still here. A connection of a session that is still unbound tries once more than it would
+ * have, and is answered and kept again.
  */
 #include "strongswan/adapter.h" /* first: strongSwan's headers use names that the system's make macros of */
 #include "strongswan/kick.h"
@@ -16,6 +18,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
@@ -27,38 +30,41 @@
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
 
-#ifndef ICMP_FILTER
-#define ICMP_FILTER 1 /* of <linux/icmp.h>, which does not go with <netinet/ip_icmp.h>: a bit for each type that is not wanted */
-#endif
 #define FLOWS 256u
+#define PAIR_FLOWS 16u         /* of two hosts; the rest of the table is others' */
 #define QUOTE_BYTES (60u + 8u) /* the longest IPv4 header, and the ports and the sequence number; IPv6 without extensions */
 #define TIMES 9u               /* from two minutes, where a back-off ends, down to a fifth of a second */
 #define FRESH JUMP_MS(130000)
-#define ANSWERS_PER_S 1000u    /* and as many at once; what is left out tries more rarely, until it is woken */
+#define PER_S 1000u            /* answers and wakes; what is left out tries more rarely */
+#define ANSWERS_AT_ONCE 1000u  /* the rest of the burst is there to wake */
+#define AT_ONCE (FLOWS * TIMES)
+#define ANSWER_EACH JUMP_MS(100) /* a window's packets need one answer; the shortest back-off is twice that */
 
 struct flow {
-    jump_time seen_at; /* 0: none */
+    jump_time seen_at, answered_at; /* 0: none, never */
     uint8_t quote[QUOTE_BYTES];
     size_t quote_len, key_from; /* the key is what lies there: addresses and ports */
-    bool v6;
+    bool v6, local; /* local: sent by this very host */
 };
 
 static mutex_t *lock; /* of what follows; NULL: there is nothing */
 static struct flow flows[FLOWS];
 static struct mnl_socket *log_socket;
 static int raw4 = -1, raw6 = -1;
-static jump_time answers_full_at; /* the bucket of the answers */
+static jump_time full_at; /* the bucket's: when it is full again */
+
+static bool same_pair(const struct flow *a, const struct flow *b)
+{
+    return a->seen_at != 0 && a->v6 == b->v6 && memcmp(a->quote + a->key_from, b->quote + b->key_from, a->v6 ? 32 : 8) == 0;
+}
 
 static bool same_flow(const struct flow *a, const struct flow *b)
 {
-    size_t addresses = a->v6 ? 32 : 8, ports = a->quote_len - 8;
-
-    return a->seen_at != 0 && a->v6 == b->v6 && a->quote_len == b->quote_len
-           && memcmp(a->quote + a->key_from, b->quote + b->key_from, addresses) == 0
-           && memcmp(a->quote + ports, b->quote + ports, 4) == 0;
+    return same_pair(a, b) && memcmp(a->quote + a->quote_len - 8, b->quote + b->quote_len - 8, 4) == 0;
 }
 
 /* What carries data or an end is what will be tried again. */
@@ -84,21 +90,42 @@ static bool read_packet(struct flow *flow, const uint8_t *bytes, size_t len)
     return true;
 }
 
-static void remember(const struct flow *fresh)
+/* Under the lock. @return where it is kept */
+static struct flow *remember(const struct flow *fresh)
 {
-    struct flow *place = &flows[0];
+    struct flow *place = &flows[0], *of_pair = NULL;
+    jump_time answered_at = 0;
+    size_t of_pair_len = 0;
 
-    lock->lock(lock);
     for (size_t i = 0; i < FLOWS; i++) {
         if (same_flow(&flows[i], fresh)) {
             place = &flows[i];
-            break;
+            answered_at = place->answered_at;
+            break; /* at most 15 of its pair came before it */
         }
+        if (same_pair(&flows[i], fresh) && (of_pair_len++ == 0 || flows[i].seen_at < of_pair->seen_at))
+            of_pair = &flows[i];
         if (flows[i].seen_at < place->seen_at)
             place = &flows[i];
     }
+    if (of_pair_len >= PAIR_FLOWS)
+        place = of_pair;
     *place = *fresh;
-    lock->unlock(lock);
+    place->answered_at = answered_at;
+    return place;
+}
+
+/* Under the lock. @return how many of those wanted may leave now, where up to at_once may have */
+static unsigned take(jump_time now, unsigned wanted, unsigned at_once)
+{
+    const jump_time each = JUMP_MS(1000) / PER_S;
+    unsigned taken = 0;
+
+    if (full_at < now)
+        full_at = now;
+    for (; taken < wanted && full_at - now + each <= at_once * each; taken++)
+        full_at += each;
+    return taken;
 }
 
 static uint16_t checksum(const uint8_t *bytes, size_t len)
@@ -132,9 +159,26 @@ static void tell(const struct flow *flow, unsigned times)
                      flow->v6 ? sizeof to6 : sizeof to4);
 }
 
+/* The quoted headers were to leave encrypted. A host behind this one has them already; to an address that was this host's when
+ * it sent them, and is no more, they would leave in the clear. */
+static bool may_wake(const struct flow *flow)
+{
+    chunk_t address = chunk_create((uint8_t *)flow->quote + flow->key_from, flow->v6 ? 16 : 4);
+    host_t *sender;
+    bool here;
+
+    if (!flow->local)
+        return true;
+    sender = host_create_from_chunk(flow->v6 ? AF_INET6 : AF_INET, address, 0);
+    here = sender != NULL && charon->kernel->get_interface(charon->kernel, sender, NULL);
+    DESTROY_IF(sender);
+    return here;
+}
+
 void jump_swan_kick(void)
 {
     struct flow taken[FLOWS];
+    jump_time now = jump_clock_now();
 
     if (lock == NULL)
         return;
@@ -142,41 +186,65 @@ void jump_swan_kick(void)
     memcpy(taken, flows, sizeof taken);
     memset(flows, 0, sizeof flows);
     lock->unlock(lock);
-    for (size_t i = 0; i < FLOWS; i++)
-        if (taken[i].seen_at != 0 && jump_clock_now() - taken[i].seen_at < FRESH)
-            tell(&taken[i], TIMES);
+    for (size_t i = 0; i < FLOWS; i++) {
+        unsigned times;
+
+        if (taken[i].seen_at == 0 || now - taken[i].seen_at >= FRESH || !may_wake(&taken[i]))
+            continue;
+        lock->lock(lock);
+        times = take(now, TIMES, AT_ONCE);
+        lock->unlock(lock);
+        tell(&taken[i], times);
+    }
 }
 
 /* The firewall's log */
 
-/* Only charon's watcher calls it, one at a time. */
-static bool may_answer(jump_time now)
+static void on_packet(const uint8_t *bytes, size_t len, bool local)
 {
-    if (answers_full_at < now)
-        answers_full_at = now;
-    if (answers_full_at - now > JUMP_MS(1000))
-        return false;
-    answers_full_at += JUMP_MS(1000) / ANSWERS_PER_S;
-    return true;
+    struct flow fresh = {.local = local}, *kept;
+    bool answer;
+
+    if (!read_packet(&fresh, bytes, len))
+        return;
+    lock->lock(lock);
+    kept = remember(&fresh);
+    answer = (kept->answered_at == 0 || fresh.seen_at - kept->answered_at >= ANSWER_EACH)
+             && take(fresh.seen_at, 1, ANSWERS_AT_ONCE) > 0;
+    if (answer)
+        kept->answered_at = fresh.seen_at;
+    lock->unlock(lock);
+    if (answer)
+        tell(&fresh, 1);
 }
+
+struct shown {
+    const struct nlattr *hook, *payload; /* NULL: none */
+};
 
 static int on_attribute(const struct nlattr *attribute, void *data)
 {
-    struct flow fresh = {.seen_at = 0};
+    struct shown *shown = data;
 
-    if (mnl_attr_get_type(attribute) == NFULA_PAYLOAD
-        && read_packet(&fresh, mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute))) {
-        remember(&fresh);
-        if (may_answer(fresh.seen_at))
-            tell(&fresh, 1);
-    }
+    if (mnl_attr_get_type(attribute) == NFULA_PAYLOAD)
+        shown->payload = attribute;
+    else if (mnl_attr_get_type(attribute) == NFULA_PACKET_HDR
+             && mnl_attr_get_payload_len(attribute) >= sizeof(struct nfulnl_msg_packet_hdr))
+        shown->hook = attribute;
     return MNL_CB_OK;
 }
 
 static int on_message(const struct nlmsghdr *header, void *data)
 {
-    if (header->nlmsg_type == (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET))
-        (void)mnl_attr_parse(header, sizeof(struct nfgenmsg), on_attribute, NULL);
+    struct shown shown = {.hook = NULL};
+    struct nfulnl_msg_packet_hdr packet = {.hook = NF_INET_LOCAL_OUT};
+
+    if (header->nlmsg_type != (NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET)
+        || mnl_attr_parse(header, sizeof(struct nfgenmsg), on_attribute, &shown) < 0 || shown.payload == NULL)
+        return MNL_CB_OK;
+    if (shown.hook != NULL)
+        memcpy(&packet, mnl_attr_get_payload(shown.hook), sizeof packet);
+    on_packet(mnl_attr_get_payload(shown.payload), mnl_attr_get_payload_len(shown.payload), packet.hook == NF_INET_LOCAL_OUT);
     return MNL_CB_OK;
 }
 
@@ -213,18 +281,22 @@ static bool ask_for_log(struct mnl_socket *nl)
     return len > 0 && mnl_cb_run(buffer, (size_t)len, 0, mnl_socket_get_portid(nl), NULL, NULL) >= 0;
 }
 
+/* Neither raw socket is ever read: nothing is to wait there. The kernel's own filters of ICMP leave some types in. */
+static void deafen(int fd)
+{
+    struct sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+    struct sock_fprog program = {.len = 1, .filter = &nothing};
+
+    if (fd >= 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+}
+
 void jump_swan_kick_begin(void)
 {
-    const uint32_t none4 = UINT32_MAX;
-    struct icmp6_filter none6;
-
     raw4 = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMP);
     raw6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_ICMPV6);
-    ICMP6_FILTER_SETBLOCKALL(&none6);
-    if (raw4 >= 0) /* neither is ever read */
-        (void)setsockopt(raw4, SOL_RAW, ICMP_FILTER, &none4, sizeof none4);
-    if (raw6 >= 0)
-        (void)setsockopt(raw6, IPPROTO_ICMPV6, ICMP6_FILTER, &none6, sizeof none6);
+    deafen(raw4);
+    deafen(raw6);
     log_socket = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
     if (raw4 < 0 || log_socket == NULL || !ask_for_log(log_socket)) {
         DBG1(DBG_CFG, "jumping: no log of what has no path (%s): after a hole TCP connections inside may wait for seconds",
@@ -250,5 +322,6 @@ void jump_swan_kick_end(void)
     lock = NULL;
     log_socket = NULL;
     raw4 = raw6 = -1;
+    full_at = 0;
     memset(flows, 0, sizeof flows);
 }

@@ -10,7 +10,7 @@
 /** Begin and end as reject.c's. */
 void jump_swan_kick_begin(void);
 void jump_swan_kick_end(void);
-/** What was answered lately is told so again, until it tries at once. Any thread. */
+/** What was answered lately is told so again, until it tries at once, in the bounds of kick.c. Any thread. */
 void jump_swan_kick(void);
 
 #endif

@@ -63,7 +63,7 @@ tests_unit_test_strongswan_kick_SOURCES = tests/unit/test_strongswan_kick.c test
 tests_unit_test_strongswan_kick_CPPFLAGS = $(swan_test_cppflags) $(MNL_CFLAGS)
 tests_unit_test_strongswan_kick_CFLAGS = $(swan_test_cflags)
 tests_unit_test_strongswan_kick_LDADD = $(swan_test_ldadd)
-tests_unit_test_strongswan_kick_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now,--wrap=socket,--wrap=sendto \
+tests_unit_test_strongswan_kick_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now,--wrap=socket,--wrap=sendto,--wrap=setsockopt \
 	-Wl,--wrap=mnl_socket_open2,--wrap=mnl_socket_get_fd,--wrap=mnl_socket_get_portid,--wrap=mnl_socket_bind \
 	-Wl,--wrap=mnl_socket_sendto,--wrap=mnl_socket_recvfrom,--wrap=mnl_socket_close
 tests_unit_test_strongswan_mapping_SOURCES = tests/unit/test_strongswan_mapping.c tests/unit/fake_charon.h

@@ -4,7 +4,8 @@
  * user space (hold.c); left alone they try ever more rarely, and after a hole of a minute are silent for most of another.
  * A host-unreachable for each try keeps them at the pace of the last one (RFC 6069). So the firewall of this very network
  * namespace is asked to show us what leaves by an unbound session's CHILD_SAs (NFLOG), and kick.c answers and, at the end, wakes.
- * Connections being opened, and those being reset, are left alone.
+ * Connections being opened, and those being reset, are left alone; so is what came in by a tunnel itself (a hub's): the answer
+ * would quote it to an address in that tunnel, and from this host's own no policy may match it.
  *
  * The firewall lets all of it pass, to where nobody receives it. Were it to reject by itself: a sender on this host is told by
  * its own kernel that nothing left, and what never left is tried again by another timer, which no ICMP error moves; hosts behind
@@ -35,12 +36,13 @@
 #define TEXT2(x) #x
 #define TEXT(x) TEXT2(x)
 #define GROUP TEXT(JUMP_SWAN_LOG_GROUP)
-#define TRIES "tcp flags & (syn|rst) == 0 ipsec out reqid @waiting log group " GROUP " snaplen 128"
+#define TRIES "tcp flags & (syn|rst) == 0 ipsec out reqid @waiting limit rate 2000/second burst 500 packets log group " GROUP \
+    " snaplen 128"
 #define PATH "PATH=/usr/sbin:/usr/bin:/sbin:/bin; export PATH\n" /* charon's shell has none of its own */
 #define OLD_BEGIN \
     PATH "exec >/dev/null 2>&1; for t in iptables ip6tables; do\n" \
     "command -v $t-legacy && t=$t-legacy; r=\"$t-restore -n -w 2\"; t=\"$t -w 2\"; for c in OUTPUT FORWARD; do\n" \
-    "j=\"$c -p tcp --tcp-flags SYN,RST NONE -j jumping\"; "
+    "p=; [ $c = OUTPUT ] || p='-m policy --dir in --pol none'; j=\"$c -p tcp --tcp-flags SYN,RST NONE $p -j jumping\"; "
 
 static mutex_t *turn; /* one shell at a time; guards what follows */
 static bool clean;    /* what an earlier life may have left is gone, and `old` is known */
@@ -80,7 +82,7 @@ static void write_script(struct text *text, const uint32_t *reqids, size_t len, 
             add(text, "%s %u timeout %us", i > 0 ? "," : "", reqids[i], LEASE_S);
         if (len > 0)
             add(text, " }; }\nchain output { type filter hook output priority 0; " TRIES "; }\n"
-                      "chain forward { type filter hook forward priority 0; " TRIES "; }\n}\n");
+                      "chain forward { type filter hook forward priority 0; meta secpath missing " TRIES "; }\n}\n");
         add(text, "E\n");
     } else if (len == 0 && !away) {
         add(text, OLD_BEGIN ":; done; $t -n -L jumping || continue; $t -F jumping || s=1; done; exit ${s:-0}\n");
@@ -88,10 +90,11 @@ static void write_script(struct text *text, const uint32_t *reqids, size_t len, 
         add(text, OLD_BEGIN "$t -D $j; done; $t -F jumping; $t -X jumping; done; exit 0\n");
     } else {
         /* One command for all rules: one for each took a gateway's processor away for seconds, of hundreds of sessions. */
-        add(text, OLD_BEGIN "$t -N jumping; $t -C $j || $t -I $j; done; $r <<'E' || s=1\n*filter\n:jumping - [0:0]\n");
+        add(text, OLD_BEGIN "$t -N jumping; $t -C $j || $t -I $j; done; "
+                            "q='-A jumping -m policy --dir out --pol ipsec --reqid'; l='-m limit --limit 500/second --limit-burst 100 "
+                            "-j NFLOG --nflog-group " GROUP " --nflog-size 128'; $r <<E || s=1\n*filter\n:jumping - [0:0]\n");
         for (size_t i = 0; i < len; i++)
-            add(text, "-A jumping -m policy --dir out --pol ipsec --reqid %u -j NFLOG --nflog-group " GROUP " --nflog-size 128\n",
-                reqids[i]);
+            add(text, "$q %u $l\n", reqids[i]);
         add(text, "COMMIT\nE\ndone; exit ${s:-0}\n");
     }
 }

@@ -8,11 +8,13 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
 
@@ -40,6 +42,32 @@ int __wrap_socket(int family, int type, int protocol)
     (void)protocol;
     CU_ASSERT_EQUAL(type & SOCK_RAW, SOCK_RAW);
     return refused_raw ? -1 : family == AF_INET ? RAW4 : RAW6;
+}
+
+static unsigned deaf; /* raw sockets on which nothing arrives */
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len)
+{
+    const struct sock_fprog *program = value;
+
+    CU_ASSERT_TRUE(fd == RAW4 || fd == RAW6);
+    deaf += level == SOL_SOCKET && name == SO_ATTACH_FILTER && len == sizeof *program && program->len == 1
+            && program->filter->code == (BPF_RET | BPF_K) && program->filter->k == 0;
+    return 0;
+}
+
+static bool address_here;
+static unsigned address_asked;
+static bool get_interface(kernel_interface_t *this, host_t *host, char **name)
+{
+    host_t *sender = host_create_from_string(host->get_family(host) == AF_INET ? "10.9.0.1" : "2001:db8::1", 0);
+
+    (void)this;
+    CU_ASSERT_PTR_NULL(name);
+    CU_ASSERT_TRUE(host->ip_equals(host, sender));
+    sender->destroy(sender);
+    address_asked++;
+    return address_here;
 }
 
 ssize_t __wrap_sendto(int fd, const void *bytes, size_t len, int flags, const struct sockaddr *to, socklen_t to_len);
@@ -121,12 +149,17 @@ static void unwatch(watcher_t *this, int fd)
     log_callback = NULL;
 }
 
+static int hook; /* where the firewall has seen what it shows; -1: it does not say */
+
 static void kick_begin(void)
 {
     begin();
     lib->watcher->add = watch;
     lib->watcher->remove = unwatch;
-    told_len = 0;
+    fake_kernel.get_interface = get_interface;
+    address_here = true;
+    address_asked = deaf = told_len = 0;
+    hook = NF_INET_FORWARD;
     asked_group = 0;
     refused_raw = refused_log = false;
     jump_swan_kick_begin();
@@ -185,16 +218,29 @@ static void shown(struct packet p)
 {
     uint8_t buffer[512];
     struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
+    struct nfulnl_msg_packet_hdr where = {.hook = (uint8_t)hook};
 
     header->nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET;
     (void)mnl_nlmsg_put_extra_header(header, sizeof(struct nfgenmsg));
+    if (hook >= 0)
+        mnl_attr_put(header, NFULA_PACKET_HDR, sizeof where, &where);
     mnl_attr_put_u32(header, NFULA_MARK, 7);
     mnl_attr_put(header, NFULA_PAYLOAD, p.len, p.bytes);
     CU_ASSERT_EQUAL(send(log_ends[1], buffer, header->nlmsg_len, 0), (ssize_t)header->nlmsg_len);
     CU_ASSERT_TRUE(log_callback(NULL, log_ends[0], WATCHER_READ));
 }
 
-/* The same, and the answer to it is left out of what is looked at. */
+/* The same connection from one of many hosts. */
+static struct packet packet_from(uint16_t host, uint16_t port)
+{
+    struct packet p = packet_of(false, port, 1000, 100, TH_ACK);
+
+    p.bytes[14] = (uint8_t)(host >> 8);
+    p.bytes[15] = (uint8_t)host;
+    return p;
+}
+
+/* It is shown, and the answer to it is left out of what is looked at. */
 static void answered(struct packet p)
 {
     shown(p);
@@ -229,6 +275,7 @@ static void test_strongswan_kick_the_sender_is_answered_and_told_nine_times_at_t
 
     kick_begin();
     CU_ASSERT_EQUAL(asked_group, JUMP_SWAN_LOG_GROUP);
+    CU_ASSERT_EQUAL(deaf, 2);
     shown(p);
     CU_ASSERT_EQUAL(told_len, 1); /* at once */
     CU_ASSERT_EQUAL(times(p), 1);
@@ -331,15 +378,78 @@ static void test_strongswan_kick_of_too_many_the_oldest_is_forgotten(void)
 {
     kick_begin();
     for (uint16_t i = 0; i < 300; i++) {
-        now += JUMP_MS(1);
-        answered(packet_of(false, 40000 + i, 1000, 100, TH_ACK));
+        now += JUMP_MS(10);
+        answered(packet_from(i, 40000));
     }
+    now += JUMP_MS(5000);
     jump_swan_kick();
     CU_ASSERT_EQUAL(told_len, 256 * 9);
-    CU_ASSERT_EQUAL(times(packet_of(false, 40043, 1000, 100, TH_ACK)), 0);
-    CU_ASSERT_EQUAL(times(packet_of(false, 40044, 1000, 100, TH_ACK)), 9);
-    CU_ASSERT_EQUAL(times(packet_of(false, 40299, 1000, 100, TH_ACK)), 9);
+    CU_ASSERT_EQUAL(times(packet_from(43, 40000)), 0);
+    CU_ASSERT_EQUAL(times(packet_from(44, 40000)), 9);
+    CU_ASSERT_EQUAL(times(packet_from(299, 40000)), 9);
     kick_end();
+}
+
+static void test_strongswan_kick_two_hosts_have_sixteen_places(void)
+{
+    kick_begin();
+    answered(packet_from(1, 40000));
+    for (uint16_t i = 0; i < 300; i++) {
+        now += JUMP_MS(10);
+        answered(packet_from(2, 40000 + i));
+    }
+    answered(packet_from(2, 40290)); /* takes nobody's place */
+    jump_swan_kick();
+    CU_ASSERT_EQUAL(told_len, 17 * 9);
+    CU_ASSERT_EQUAL(times(packet_from(1, 40000)), 9);
+    CU_ASSERT_EQUAL(times(packet_from(2, 40283)), 0);
+    CU_ASSERT_EQUAL(times(packet_from(2, 40284)), 9);
+    CU_ASSERT_EQUAL(times(packet_from(2, 40290)), 9);
+    kick_end();
+}
+
+static void test_strongswan_kick_a_windows_packets_need_one_answer(void)
+{
+    kick_begin();
+    for (uint32_t i = 0; i < 50; i++)
+        shown(packet_of(false, 40000, 1000 + 100 * i, 100, TH_ACK));
+    shown(packet_of(false, 40001, 1000, 100, TH_ACK)); /* another's */
+    CU_ASSERT_EQUAL(told_len, 2);
+    now += JUMP_MS(99);
+    shown(packet_of(false, 40000, 1000, 100, TH_ACK));
+    CU_ASSERT_EQUAL(told_len, 2);
+    now += JUMP_MS(1);
+    shown(packet_of(false, 40000, 1000, 100, TH_ACK));
+    CU_ASSERT_EQUAL(told_len, 3);
+    kick_end();
+}
+
+static void test_strongswan_kick_nothing_is_quoted_to_an_address_that_is_this_hosts_no_more(void)
+{
+    static const int hooks[] = {NF_INET_LOCAL_OUT, -1}; /* what is not said may be */
+
+    for (int v6 = 0; v6 < 2; v6++)
+        for (size_t i = 0; i < 2; i++) {
+            struct packet p = packet_of(v6, 40000, 1000, 100, TH_ACK);
+
+            kick_begin();
+            hook = hooks[i];
+            shown(p);
+            CU_ASSERT_EQUAL(told_len, 1);
+            CU_ASSERT_EQUAL(address_asked, 0); /* it has just sent that */
+            jump_swan_kick();
+            CU_ASSERT_EQUAL(address_asked, 1);
+            CU_ASSERT_EQUAL(times(p), 1 + 9);
+            answered(p);
+            address_here = false;
+            jump_swan_kick();
+            CU_ASSERT_EQUAL(told_len, 0);
+            hook = NF_INET_FORWARD; /* of a host behind this one */
+            answered(p);
+            jump_swan_kick();
+            CU_ASSERT_EQUAL(times(p), 9);
+            kick_end();
+        }
 }
 
 static void test_strongswan_kick_other_messages_of_the_log_are_passed_over(void)
@@ -376,25 +486,36 @@ static void test_strongswan_kick_without_a_log_or_sockets_says_so_and_does_nothi
     kick_end();
 }
 
-static void test_strongswan_kick_a_thousand_answers_a_second_and_what_is_left_out_is_woken(void)
+static void test_strongswan_kick_a_thousand_a_second_and_what_is_left_out_is_woken(void)
 {
     struct packet last = packet_of(false, 40009, 7, 100, TH_ACK);
 
     kick_begin();
-    now += JUMP_MS(5000);
-    for (unsigned i = 0; i < 1500; i++)
-        shown(packet_of(false, 40000, i, 100, TH_ACK));
-    CU_ASSERT_TRUE(told_len >= 1000 && told_len <= 1001);
+    for (uint16_t i = 0; i < 1500; i++)
+        shown(packet_from(i, 40000));
+    CU_ASSERT_EQUAL(told_len, 1000);
     told_len = 0;
     shown(last);
     CU_ASSERT_EQUAL(told_len, 0);
     now += JUMP_MS(500);
-    for (unsigned i = 0; i < 1000; i++)
-        shown(packet_of(false, 40000, i, 100, TH_ACK));
-    CU_ASSERT_TRUE(told_len >= 500 && told_len <= 501);
+    for (uint16_t i = 0; i < 1000; i++)
+        shown(packet_from(i, 40001));
+    CU_ASSERT_EQUAL(told_len, 500);
     told_len = 0;
-    jump_swan_kick();
+    shown(last);
+    jump_swan_kick(); /* out of what is left of the burst */
+    CU_ASSERT_EQUAL(told_len, 256 * 9 - 1000);
     CU_ASSERT_EQUAL(times(last), 9);
+    told_len = 0;
+    for (uint16_t i = 0; i < 256; i++)
+        shown(packet_from(i, 40000));
+    jump_swan_kick(); /* and of another hole, at once: nothing is left */
+    CU_ASSERT_EQUAL(told_len, 0);
+    now += JUMP_MS(90);
+    for (uint16_t i = 0; i < 256; i++)
+        shown(packet_from(i, 40000));
+    jump_swan_kick();
+    CU_ASSERT_EQUAL(told_len, 90);
     kick_end();
 }
 
@@ -403,7 +524,10 @@ static void test_strongswan_kick_a_thousand_answers_a_second_and_what_is_left_ou
     X(test_strongswan_kick_ipv6_is_told_so_in_its_own_words)                         \
     X(test_strongswan_kick_of_a_connection_the_newest_header_counts)                 \
     X(test_strongswan_kick_what_will_not_be_tried_again_is_not_answered_nor_kept)    \
-    X(test_strongswan_kick_a_thousand_answers_a_second_and_what_is_left_out_is_woken)\
+    X(test_strongswan_kick_a_thousand_a_second_and_what_is_left_out_is_woken)        \
+    X(test_strongswan_kick_a_windows_packets_need_one_answer)                        \
+    X(test_strongswan_kick_two_hosts_have_sixteen_places)                            \
+    X(test_strongswan_kick_nothing_is_quoted_to_an_address_that_is_this_hosts_no_more) \
     X(test_strongswan_kick_what_was_answered_long_ago_has_given_up_or_come_back)     \
     X(test_strongswan_kick_of_too_many_the_oldest_is_forgotten)                      \
     X(test_strongswan_kick_other_messages_of_the_log_are_passed_over)                \

@@ -190,7 +190,9 @@ static void test_strongswan_reject_what_has_no_path_is_shown_by_its_reqid_passes
     CU_ASSERT_PTR_NOT_NULL(strstr(scripts[0], "delete table inet jumping"));
     CU_ASSERT_PTR_NULL(strstr(scripts[0], "chain"));
     CU_ASSERT_TRUE(says("elements = { 7 timeout 60s };"));
-    CU_ASSERT_TRUE(says("hook output") && says("hook forward") && says("ipsec out reqid @waiting log group 50961 snaplen 128;"));
+    CU_ASSERT_TRUE(says("hook output") && says("hook forward") && says("ipsec out reqid @waiting limit rate 2000/second burst 500 packets log group 50961 snaplen 128;"));
+    CU_ASSERT_TRUE(says("chain forward { type filter hook forward priority 0; meta secpath missing tcp ")); /* only what came in plain */
+    CU_ASSERT_TRUE(says("chain output { type filter hook output priority 0; tcp "));
     CU_ASSERT_FALSE(says("reject") || says("drop") || says("policy"));
     CU_ASSERT_TRUE(says("tcp flags & (syn|rst) == 0")); /* nothing that is being opened or reset */
     CU_ASSERT_FALSE(says("iptables"));
@@ -319,7 +321,10 @@ static void test_strongswan_reject_by_iptables_where_there_is_no_nft(void)
     CU_ASSERT_EQUAL(scripts_len, 3); /* nft was asked, and iptables is cleaned too */
     CU_ASSERT_PTR_NOT_NULL(strstr(scripts[0], "nft -f"));
     CU_ASSERT_PTR_NOT_NULL(strstr(scripts[1], "-X jumping"));
-    CU_ASSERT_TRUE(says("\n:jumping - [0:0]\n-A jumping ") && says("--tcp-flags SYN,RST NONE") && says("--reqid 7 -j NFLOG --nflog-group 50961"));
+    CU_ASSERT_TRUE(says("\n:jumping - [0:0]\n$q ") && says("--tcp-flags SYN,RST NONE") && says("\n$q 7 $l\n"));
+    CU_ASSERT_TRUE(says("--pol ipsec --reqid'; l='-m limit --limit 500/second --limit-burst 100 -j NFLOG --nflog-group 50961 "));
+    CU_ASSERT_TRUE(says("p=; [ $c = OUTPUT ] || p='-m policy --dir in --pol none'; ") && says("$p -j jumping\"")); /* FORWARD's */
+    CU_ASSERT_PTR_NOT_NULL(strstr(scripts[1], "--dir in --pol none")); /* it goes by the same words */
     CU_ASSERT_FALSE(says("REJECT") || says("DROP"));
     bound_again(host);
     CU_ASSERT_TRUE(says("-F jumping"));
