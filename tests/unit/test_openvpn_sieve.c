@@ -378,7 +378,7 @@ static void test_openvpn_sieve_whoever_has_shown_its_keys_moves_undisturbed(void
         for (unsigned i = 0; i < 1000; i++)
             if (jump_sieve_came(&sieve, bytes, sizeof bytes, &path, now += JUMP_MS(1) / 10))
                 (void)turn();
-        CU_ASSERT_TRUE(passing(6, 500) < 100);
+        CU_ASSERT_TRUE(passing(6, 500) < 200); /* 75 on average, by lot: 100 is but three standard deviations away */
         /* And after a while nobody is expected any more. */
         now += JUMP_MS(1000);
         (void)turn();
