@@ -98,8 +98,10 @@ def _tell(story, persist):
     pause(_TTL_S / 2, 'a hole')
     network.hole(False)
     step('the hole')
-    network.hole(True)
+    cut_at = network.hole(True)
     pause(_TTL_S + 1, 'a hole that ends the session')
+    if client.end:  # after loss it takes longer until the path is taken for dead, and the bound runs from then
+        poll_until(lambda: 'TERMINATED' in _visited(client, cut_at), 20)
     network.hole(False)
     step('the end of the session')
     network.uplink_up(place, 0)
