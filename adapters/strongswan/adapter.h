@@ -85,7 +85,7 @@ struct jump_swan_peer {
     bool later_queued;
     struct jump_path birth;         /* the client's address in the handshake */
     bool moved;                     /* the server has seen the client elsewhere since; both ends know this alike */
-    uint32_t waiting[JUMP_SWAN_REQIDS]; /* reject.c: reqids whose packets are rejected; the session has no path */
+    uint32_t waiting[JUMP_SWAN_REQIDS]; /* reject.c: reqids whose packets the firewall shows; the session has no path */
     size_t waiting_len;
     bool translated;                /* client: the server sees it at another address than its own */
     uint64_t sent, received;        /* client: packets of all its CHILD_SAs when activity.c last looked */
