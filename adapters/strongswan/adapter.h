@@ -89,6 +89,7 @@ struct jump_swan_peer {
     size_t waiting_len;
     bool translated;                /* client: the server sees it at another address than its own */
     uint64_t sent, received;        /* client: packets of all its CHILD_SAs when activity.c last looked */
+    struct jump_swan_post *closing;     /* says that charon has ended it; NULL: it was said */
     struct jump_swan_object objects[JUMP_SWAN_OBJECTS]; /* newest first */
     size_t objects_len;
     char name[JUMP_SWAN_NAME_BYTES]; /* the peer's identity */
@@ -181,6 +182,8 @@ void jump_swan_loop_end(struct jump_swan *swan);
 void jump_swan_wake(struct jump_swan *swan);
 /** Hand a copy to the session thread; any thread, any lock but ours. @return false: no memory; it was not posted */
 bool jump_swan_post(struct jump_swan *swan, const struct jump_swan_post *post);
+/** Hand this one itself over, which is from malloc. */
+void jump_swan_post_taken(struct jump_swan *swan, struct jump_swan_post *post);
 
 /* peers.c: every function takes the lock itself */
 /** Make one for an established IKE_SA. @return its host name; 0: no memory */
@@ -196,6 +199,9 @@ bool jump_swan_peer_rekeyed(struct jump_swan *swan, ike_sa_t *old, ike_sa_t *sa)
 bool jump_swan_peer_object_gone(struct jump_swan *swan, ike_sa_t *sa);
 /** True if `sa` is its session's newest object; then *host and *role are set. */
 bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, enum jump_role *role);
+/** If `sa` is its session's newest object: the post that says that charon has ended it, once. It was made with the session, so that
+ * no end needs memory. @return NULL: it is not, or that was said */
+struct jump_swan_post *jump_swan_peer_closing(struct jump_swan *swan, ike_sa_t *sa);
 /** The core's word on a session; a job makes the objects follow. observed: where the server sees the client. */
 void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct jump_path *local, const struct jump_path *remote,
                          const struct jump_path *observed);
@@ -277,7 +283,7 @@ void jump_swan_stay_move(ike_sa_t *sa, host_t *me, host_t *other);
 /* esp.c */
 void jump_swan_esp_begin(struct jump_swan *swan);
 void jump_swan_esp_end(void);
-/** Send on what was held: a packet as it came. */
-void jump_swan_esp_send(const uint8_t *bytes, size_t bytes_len);
+/** Send on what was held: a packet as it came, from malloc; taken. */
+void jump_swan_esp_send(uint8_t *bytes, size_t bytes_len);
 
 #endif

@@ -23,6 +23,7 @@
 #include <threading/thread.h>
 
 #include "envelope.h"
+#include "shortage.h"
 #include "system/clock.h"
 #include "system/receive_buffer.h"
 
@@ -347,6 +348,7 @@ void jump_swan_carrier_send(const struct jump_path *local, const struct jump_pat
         marker_bytes = 0;
     bytes = malloc(marker_bytes + JUMP_SWAN_ENVELOPE_BYTES + message_len);
     if (bytes == NULL) {
+        jump_swan_shortage("a message of ours is not sent; it will be repeated");
         src->destroy(src);
         dst->destroy(dst);
         return;

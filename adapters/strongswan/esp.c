@@ -57,11 +57,11 @@ static ipsec_policy_t *find_by_packet(ipsec_policy_mgr_t *this, ip_packet_t *pac
     return NULL; /* libipsec drops its packet, as it does with what no policy is for */
 }
 
-void jump_swan_esp_send(const uint8_t *bytes, size_t bytes_len)
+void jump_swan_esp_send(uint8_t *bytes, size_t bytes_len)
 {
     ipsec_processor_t *processor = (*userspace)->processor;
     /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the bytes are make_packet's, also where it fails */
-    ip_packet_t *packet = make_packet(chunk_clone(chunk_create((uint8_t *)bytes, bytes_len)));
+    ip_packet_t *packet = make_packet(chunk_create(bytes, bytes_len));
 
     if (packet == NULL)
         return;

@@ -17,6 +17,8 @@
 #include <collections/linked_list.h>
 #include <threading/mutex.h>
 
+#include "strongswan/shortage.h"
+
 #define NO_SLOT UINT32_MAX
 
 struct session {
@@ -101,17 +103,21 @@ void jump_swan_hold_close(struct jump_swan_hold *hold)
     free(hold);
 }
 
-void jump_swan_hold_begin(struct jump_swan_hold *hold, jump_host host)
+bool jump_swan_hold_begin(struct jump_swan_hold *hold, jump_host host)
 {
     struct session *session;
 
-    if (hold == NULL || (session = calloc(1, sizeof *session)) == NULL)
-        return;
+    if (hold == NULL)
+        return true;
+    session = calloc(1, sizeof *session);
+    if (session == NULL)
+        return false;
     session->host = host;
     session->slot = NO_SLOT;
     hold->lock->lock(hold->lock);
     hold->by_host->put(hold->by_host, key_of(host), session);
     hold->lock->unlock(hold->lock);
+    return true;
 }
 
 static void watch(struct jump_swan_hold *hold, bool *flag, bool value)
@@ -170,8 +176,10 @@ static bool append(struct session *session, uint32_t reqid)
     if (session->reqids_len == JUMP_SWAN_HOLD_REQIDS)
         return false;
     reqids = realloc(session->reqids, sizeof *reqids * (session->reqids_len + 1));
-    if (reqids == NULL)
+    if (reqids == NULL) {
+        jump_swan_shortage("what a CHILD_SA sends without a path will be lost");
         return false;
+    }
     session->reqids = reqids;
     session->reqids[session->reqids_len++] = reqid;
     return true;
@@ -289,8 +297,13 @@ bool jump_swan_hold_packet(struct jump_swan_hold *hold, uint32_t reqid, const ui
         if (session->slot == NO_SLOT && hold->free_slots_len > 0)
             session->slot = hold->free_slots[--hold->free_slots_len];
         held = session->slot != NO_SLOT;
-        if (held)
+        if (held) {
+            uint64_t kept = jump_hold_counters(hold->packets)->held;
+
             jump_hold_put(hold->packets, session->slot, JUMP_HOLD_DATA, bytes, bytes_len);
+            if (jump_hold_counters(hold->packets)->held == kept)
+                jump_swan_shortage("packets of a session without a path are dropped");
+        }
     }
     hold->lock->unlock(hold->lock);
     return held;
@@ -309,9 +322,11 @@ jump_time jump_swan_hold_deadline(struct jump_swan_hold *hold)
     return at;
 }
 
-/* The next packet of a session that is sent on. @return its length; 0: that was all, it is held no longer */
-static size_t take(struct jump_swan_hold *hold, jump_host host, uint8_t bytes[JUMP_HOLD_PACKET_BYTES])
+/* The next packet of a session that is sent on, as memory of its own. @return its length; 0: that was all, it is held no
+ * longer, or there is no memory for a packet now, and it waits on */
+static size_t take(struct jump_swan_hold *hold, jump_host host, uint8_t **out)
 {
+    static uint8_t bytes[JUMP_HOLD_PACKET_BYTES];
     struct session *session;
     size_t len = 0;
 
@@ -319,8 +334,13 @@ static size_t take(struct jump_swan_hold *hold, jump_host host, uint8_t bytes[JU
     session = find(hold, host);
     if (session != NULL && session->behind) {
         len = jump_hold_next(hold->packets, session->slot, bytes);
-        if (len > 0) {
+        *out = len > 0 ? malloc(len) : NULL;
+        if (*out != NULL) {
+            memcpy(*out, bytes, len);
             jump_hold_sent(hold->packets, session->slot);
+        } else if (len > 0) {
+            len = 0;
+            jump_swan_shortage("packets that were held wait on");
         } else {
             session->behind = false;
             hold->behind->remove(hold->behind, key_of(host), NULL);
@@ -343,9 +363,9 @@ static jump_host whose_turn(struct jump_swan_hold *hold)
     return (jump_host)(uintptr_t)key;
 }
 
-void jump_swan_hold_flush(struct jump_swan_hold *hold, jump_time now, void (*send)(const uint8_t *bytes, size_t bytes_len))
+void jump_swan_hold_flush(struct jump_swan_hold *hold, jump_time now, void (*send)(uint8_t *bytes, size_t bytes_len))
 {
-    static uint8_t bytes[JUMP_HOLD_PACKET_BYTES];
+    uint8_t *bytes;
     unsigned due;
     int turns;
 
@@ -360,7 +380,7 @@ void jump_swan_hold_flush(struct jump_swan_hold *hold, jump_time now, void (*sen
         jump_host host = whose_turn(hold);
 
         for (unsigned i = 0; i < due; i++) {
-            size_t len = take(hold, host, bytes);
+            size_t len = take(hold, host, &bytes);
 
             if (len == 0)
                 break;

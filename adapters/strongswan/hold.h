@@ -24,7 +24,7 @@ struct jump_swan_hold *jump_swan_hold_open(uint32_t sessions);
 void jump_swan_hold_close(struct jump_swan_hold *hold);
 
 /** A session begins. Without it what is said of this host is ignored. */
-void jump_swan_hold_begin(struct jump_swan_hold *hold, jump_host host);
+bool jump_swan_hold_begin(struct jump_swan_hold *hold, jump_host host);
 
 /** It ended: what is held for it is forgotten, and nothing is held any more. */
 void jump_swan_hold_end(struct jump_swan_hold *hold, jump_host host);
@@ -60,9 +60,9 @@ jump_time jump_swan_hold_deadline(struct jump_swan_hold *hold);
 /**
  * Send on what is due, through `send`, which is called without the lock. THREAD: always the same one
  *
- * @param bytes borrowed until return
+ * @param bytes from malloc, the callee's. While there is no memory for them they wait on
  */
-void jump_swan_hold_flush(struct jump_swan_hold *hold, jump_time now, void (*send)(const uint8_t *bytes, size_t bytes_len));
+void jump_swan_hold_flush(struct jump_swan_hold *hold, jump_time now, void (*send)(uint8_t *bytes, size_t bytes_len));
 
 /** A copy; zeros of a NULL hold. */
 struct jump_hold_counters jump_swan_hold_counters(struct jump_swan_hold *hold);

@@ -112,10 +112,10 @@ static void open_session(ike_sa_t *sa, enum jump_role role)
 
 static void close_session(ike_sa_t *sa)
 {
-    struct jump_swan_post post = {.kind = JUMP_SWAN_POST_CLOSE};
+    struct jump_swan_post *post = jump_swan_peer_closing(jump_swan, sa);
 
-    if (jump_swan_peer_of(jump_swan, sa, &post.host, &post.role) && !jump_swan_post(jump_swan, &post))
-        jump_swan_peer_end(jump_swan, post.host, FALSE, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE); /* the core's bounds end its half */
+    if (post != NULL)
+        jump_swan_post_taken(jump_swan, post);
 }
 
 METHOD(listener_t, ike_updown, bool, listener_t *this, ike_sa_t *sa, bool up)
@@ -143,8 +143,10 @@ METHOD(listener_t, ike_rekey, bool, listener_t *this, ike_sa_t *old, ike_sa_t *n
         refuse(new, "too many IKE_SAs of one session");
     else if (!alive)
         return TRUE; /* it ends with the old one */
-    else if (!derive(new, post.secret) || !jump_swan_post(jump_swan, &post))
+    else if (!derive(new, post.secret))
         refuse(new, "no key for the rekeyed IKE_SA");
+    else if (!jump_swan_post(jump_swan, &post))
+        refuse(new, "no memory");
     else
         schedule_rekey(new, post.role);
     sodium_memzero(&post, sizeof post);

@@ -9,9 +9,10 @@ libjump_strongswan_la_CFLAGS = $(AM_CFLAGS) -Wno-format -Wno-format-security -Wn
 libjump_strongswan_la_SOURCES = \
 	adapters/strongswan/activity.c adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/esp.c adapters/strongswan/hold.c adapters/strongswan/kick.c \
 	adapters/strongswan/listener.c adapters/strongswan/loop.c adapters/strongswan/mapping.c adapters/strongswan/methods.c adapters/strongswan/peers.c \
-	adapters/strongswan/rebind.c adapters/strongswan/reject.c adapters/strongswan/setup.c adapters/strongswan/stay.c adapters/strongswan/version.c \
+	adapters/strongswan/rebind.c adapters/strongswan/reject.c adapters/strongswan/setup.c adapters/strongswan/shortage.c \
+	adapters/strongswan/stay.c adapters/strongswan/version.c \
 	adapters/strongswan/adapter.h adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/hold.h \
-	adapters/strongswan/kick.h adapters/strongswan/version.h
+	adapters/strongswan/kick.h adapters/strongswan/shortage.h adapters/strongswan/version.h
 endif
 
 if HAVE_CUNIT
@@ -25,31 +26,34 @@ tests_unit_test_strongswan_version_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/adapters
 tests_unit_test_strongswan_version_LDADD = $(CUNIT_LIBS)
 if HAVE_LIBCHARON
 strongswan_tests += tests/unit/test_strongswan_carrier
-tests_unit_test_strongswan_carrier_SOURCES = tests/unit/test_strongswan_carrier.c
+# A36: what the test itself and the adapter allocate may fail (tests/unit/without_memory.h).
+without_memory = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+tests_unit_test_strongswan_carrier_SOURCES = tests/unit/test_strongswan_carrier.c tests/unit/without_memory.h
 tests_unit_test_strongswan_carrier_CPPFLAGS = -D_GNU_SOURCE -I$(srcdir)/core/include -I$(srcdir)/adapters $(STRONGSWAN_CFLAGS) \
 	$(CUNIT_CFLAGS)
 tests_unit_test_strongswan_carrier_LDADD = libjump-strongswan.la libjump-system.la $(STRONGSWAN_LIBS) $(CUNIT_LIBS)
-tests_unit_test_strongswan_carrier_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+tests_unit_test_strongswan_carrier_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now $(without_memory)
 strongswan_tests += tests/unit/test_strongswan_hold
-tests_unit_test_strongswan_hold_SOURCES = tests/unit/test_strongswan_hold.c
+tests_unit_test_strongswan_hold_SOURCES = tests/unit/test_strongswan_hold.c tests/unit/without_memory.h
 tests_unit_test_strongswan_hold_CPPFLAGS = $(tests_unit_test_strongswan_carrier_CPPFLAGS)
-tests_unit_test_strongswan_hold_LDADD = libjump-strongswan.la libjump-host.la $(STRONGSWAN_LIBS) $(CUNIT_LIBS)
+tests_unit_test_strongswan_hold_LDADD = libjump-strongswan.la libjump-host.la libjump-system.la $(STRONGSWAN_LIBS) $(CUNIT_LIBS)
+tests_unit_test_strongswan_hold_LDFLAGS = $(AM_LDFLAGS) $(without_memory)
 # The rest of the adapter, against a charon of the test's own.
 strongswan_tests += tests/unit/test_strongswan_sessions tests/unit/test_strongswan_listener
 swan_test_cppflags = $(tests_unit_test_strongswan_carrier_CPPFLAGS) $(SODIUM_CFLAGS)
 swan_test_cflags = $(AM_CFLAGS) -Wno-format -Wno-pointer-sign
 swan_test_ldadd = libjump-strongswan.la libjump-host.la libjump-system.la libjump-store.la libjumping-core.a $(STRONGSWAN_LIBS) \
 	$(CUNIT_LIBS) $(SODIUM_LIBS) $(JSONC_LIBS) $(INIH_LIBS) $(MNL_LIBS)
-tests_unit_test_strongswan_sessions_SOURCES = tests/unit/test_strongswan_sessions.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_sessions_SOURCES = tests/unit/test_strongswan_sessions.c tests/unit/fake_charon.h tests/unit/without_memory.h
 tests_unit_test_strongswan_sessions_CPPFLAGS = $(swan_test_cppflags)
 tests_unit_test_strongswan_sessions_CFLAGS = $(swan_test_cflags)
 tests_unit_test_strongswan_sessions_LDADD = $(swan_test_ldadd)
-tests_unit_test_strongswan_sessions_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
-tests_unit_test_strongswan_listener_SOURCES = tests/unit/test_strongswan_listener.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_sessions_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now $(without_memory)
+tests_unit_test_strongswan_listener_SOURCES = tests/unit/test_strongswan_listener.c tests/unit/fake_charon.h tests/unit/without_memory.h
 tests_unit_test_strongswan_listener_CPPFLAGS = $(swan_test_cppflags) -DVECTORS='"$(abs_srcdir)/tests/vectors/vectors.txt"'
 tests_unit_test_strongswan_listener_CFLAGS = $(swan_test_cflags)
 tests_unit_test_strongswan_listener_LDADD = $(swan_test_ldadd)
-tests_unit_test_strongswan_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+tests_unit_test_strongswan_listener_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now $(without_memory)
 # All of its threads, with the clock as it is; for ThreadSanitizer first (tools/proof threads).
 strongswan_tests += tests/unit/test_strongswan_threads
 tests_unit_test_strongswan_threads_SOURCES = tests/unit/test_strongswan_threads.c tests/unit/fake_charon.h
@@ -77,11 +81,11 @@ tests_unit_test_strongswan_reject_CFLAGS = $(swan_test_cflags)
 tests_unit_test_strongswan_reject_LDADD = $(swan_test_ldadd)
 tests_unit_test_strongswan_reject_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now,--wrap=process_start_shell \
 	-Wl,--wrap=jump_swan_kick,--wrap=jump_swan_kick_begin,--wrap=jump_swan_kick_end
-tests_unit_test_strongswan_stay_SOURCES = tests/unit/test_strongswan_stay.c tests/unit/fake_charon.h
+tests_unit_test_strongswan_stay_SOURCES = tests/unit/test_strongswan_stay.c tests/unit/fake_charon.h tests/unit/without_memory.h
 tests_unit_test_strongswan_stay_CPPFLAGS = $(swan_test_cppflags)
 tests_unit_test_strongswan_stay_CFLAGS = $(swan_test_cflags)
 tests_unit_test_strongswan_stay_LDADD = $(swan_test_ldadd)
-tests_unit_test_strongswan_stay_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now
+tests_unit_test_strongswan_stay_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=jump_clock_now $(without_memory)
 endif
 check_PROGRAMS += $(strongswan_tests)
 TESTS += $(strongswan_tests)

@@ -49,18 +49,24 @@ void jump_swan_wake(struct jump_swan *swan)
 bool jump_swan_post(struct jump_swan *swan, const struct jump_swan_post *post)
 {
     struct jump_swan_post *copy = malloc(sizeof *copy);
-    bool first;
 
     if (copy == NULL)
         return false;
     *copy = *post;
+    jump_swan_post_taken(swan, copy);
+    return true;
+}
+
+void jump_swan_post_taken(struct jump_swan *swan, struct jump_swan_post *post)
+{
+    bool first;
+
     swan->lock->lock(swan->lock);
     first = swan->inbox->get_count(swan->inbox) == 0;
-    swan->inbox->insert_last(swan->inbox, copy);
+    swan->inbox->insert_last(swan->inbox, post);
     swan->lock->unlock(swan->lock);
     if (first)
         jump_swan_wake(swan);
-    return true;
 }
 
 /* The client's ways: local addresses with an id each */
@@ -335,19 +341,12 @@ static void take_open(struct jump_swan *swan, const struct jump_swan_post *post)
  * repeats itself after 4 s, 11 s, ... The birth window must not run meanwhile, or the server would give up what IKE has
  * not. The client is known to have it once something of ours comes from where it is; that can be forged, and then the
  * window runs from there on, as it would have anyway. */
-static void wait_for_client(struct jump_swan *swan, const struct jump_swan_post *post)
+static void wait_for_client(struct jump_swan *swan, struct jump_swan_post *post)
 {
-    struct jump_swan_post *copy = malloc(sizeof *copy);
-
-    if (copy == NULL) {
-        jump_swan_peer_end(swan, post->host, true, JUMP_REASON_HANDSHAKE_FAIL, JUMP_REASON_NONE);
-        return;
-    }
-    *copy = *post;
-    copy->until = jump_clock_now() + CLIENT_WITHIN;
-    swan->unopened->insert_last(swan->unopened, copy);
-    if (copy->until < swan->unopened_until)
-        swan->unopened_until = copy->until;
+    post->until = jump_clock_now() + CLIENT_WITHIN;
+    swan->unopened->insert_last(swan->unopened, post);
+    if (post->until < swan->unopened_until)
+        swan->unopened_until = post->until;
 }
 
 static void forget_post(struct jump_swan_post *post)
@@ -392,10 +391,7 @@ static void take_post(struct jump_swan *swan, const struct jump_swan_post *post)
 
     switch (post->kind) {
     case JUMP_SWAN_POST_OPEN:
-        if (post->role == JUMP_SERVER)
-            wait_for_client(swan, post);
-        else
-            take_open(swan, post);
+        take_open(swan, post);
         return;
     case JUMP_SWAN_POST_EPOCH:
         in.kind = JUMP_IN_EPOCH;
@@ -435,7 +431,9 @@ static void take_posts(struct jump_swan *swan)
         if (any && post->kind == JUMP_SWAN_POST_NETWORKS)
             swan->networks_posted = false;
         swan->lock->unlock(swan->lock);
-        if (any) {
+        if (any && post->kind == JUMP_SWAN_POST_OPEN && post->role == JUMP_SERVER) {
+            wait_for_client(swan, post);
+        } else if (any) {
             take_post(swan, post);
             forget_post(post);
         }

@@ -58,6 +58,7 @@ static bool is_over(const struct jump_swan_peer *peer)
 static void release(struct jump_swan *swan, struct jump_swan_peer *peer)
 {
     swan->by_host->remove(swan->by_host, key_of(peer->host));
+    free(peer->closing);
     free(peer);
 }
 
@@ -84,8 +85,19 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
 
     if (peer == NULL)
         return 0;
+    swan->lock->lock(swan->lock);
+    host = ++swan->last_host;
+    swan->lock->unlock(swan->lock);
+    peer->closing = calloc(1, sizeof *peer->closing);
+    if (peer->closing == NULL || !jump_swan_hold_begin(swan->hold, host)) {
+        free(peer->closing);
+        free(peer);
+        return 0;
+    }
+    *peer->closing = (struct jump_swan_post){.kind = JUMP_SWAN_POST_CLOSE, .role = role, .host = host};
     id = sa->get_id(sa);
     id = id->clone(id);
+    peer->host = host;
     peer->role = role;
     peer->phase = JUMP_SWAN_BIRTH;
     peer->made_at = jump_clock_now();
@@ -94,11 +106,9 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     peer->birth = role == JUMP_CLIENT ? peer->local : peer->remote;
     (void)snprintf(peer->name, sizeof peer->name, "%Y", sa->get_other_eap_id(sa));
     swan->lock->lock(swan->lock);
-    host = peer->host = ++swan->last_host;
     swan->by_host->put(swan->by_host, key_of(host), peer);
     (void)add_object(swan, peer, sa, id);
     swan->lock->unlock(swan->lock);
-    jump_swan_hold_begin(swan->hold, host);
     return host;
 }
 
@@ -161,6 +171,21 @@ bool jump_swan_peer_of(struct jump_swan *swan, ike_sa_t *sa, jump_host *host, en
     }
     swan->lock->unlock(swan->lock);
     return newest;
+}
+
+struct jump_swan_post *jump_swan_peer_closing(struct jump_swan *swan, ike_sa_t *sa)
+{
+    struct jump_swan_peer *peer;
+    struct jump_swan_post *post = NULL;
+
+    swan->lock->lock(swan->lock);
+    peer = swan->by_sa->get(swan->by_sa, sa);
+    if (peer != NULL && peer->phase < JUMP_SWAN_DOOMED && peer->objects[0].sa == sa) {
+        post = peer->closing;
+        peer->closing = NULL;
+    }
+    swan->lock->unlock(swan->lock);
+    return post;
 }
 
 jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa)
@@ -368,6 +393,7 @@ void jump_swan_peers_clear(struct jump_swan *swan)
     while (enumerator->enumerate(enumerator, &key, &peer)) {
         for (size_t i = 0; i < peer->objects_len; i++)
             peer->objects[i].id->destroy(peer->objects[i].id);
+        free(peer->closing);
         free(peer);
     }
     enumerator->destroy(enumerator);

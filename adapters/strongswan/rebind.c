@@ -236,7 +236,12 @@ static void begin_again(ike_sa_t *sa, const struct task *task)
         return;
     if (!jump_swan->settings.reestablish || task->role != JUMP_CLIENT)
         return;
-    INIT(again, .peer_cfg = sa->get_peer_cfg(sa), .children = linked_list_create());
+    again = malloc(sizeof *again);
+    if (again == NULL) {
+        DBG1(DBG_CFG, "jumping: no memory: this connection is not initiated again");
+        return;
+    }
+    *again = (struct again){.peer_cfg = sa->get_peer_cfg(sa), .children = linked_list_create()};
     (void)again->peer_cfg->get_ref(again->peer_cfg);
     enumerator = sa->create_child_sa_enumerator(sa);
     while (enumerator->enumerate(enumerator, &child)) {

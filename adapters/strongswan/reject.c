@@ -47,7 +47,6 @@
 static mutex_t *turn; /* one shell at a time; guards what follows */
 static bool clean;    /* what an earlier life may have left is gone, and `old` is known */
 static bool old;      /* no nft here: iptables */
-static char *applied; /* the newest script; NULL: none yet */
 static bool renewing; /* a job that renews is scheduled */
 static bool said;
 static bool asked;    /* a job that looks at the table is queued; under jump_swan->lock */
@@ -57,6 +56,9 @@ struct text {
     char bytes[2048 + REQIDS_MAX * 112]; /* the shell's argument: Linux allows 128 KiB */
     size_t len;
 };
+
+static struct text applied; /* the newest script, if it ran at all */
+static enum { RUN_NEVER, RUN_WELL, RUN_BADLY } last_run; /* RUN_BADLY: what could not be taken away is tried again */
 
 static void add(struct text *text, const char *format, ...)
 {
@@ -130,17 +132,15 @@ static bool apply(bool renew)
         begin_clean(&text);
     clean = true;
     write_script(&text, reqids, len, false);
-    if (renew || (applied == NULL ? len > 0 : strcmp(applied, text.bytes) != 0)) {
-        bool done = run_script(&text);
-
-        if (!done && !said) {
+    if (renew || (last_run == RUN_NEVER ? len > 0 : last_run == RUN_BADLY || strcmp(applied.bytes, text.bytes) != 0)) {
+        last_run = run_script(&text) ? RUN_WELL : RUN_BADLY;
+        if (last_run == RUN_BADLY && !said) {
             said = true;
             DBG1(DBG_CFG, "jumping: neither nft nor iptables shows what has no path: after a hole TCP connections inside come "
                           "back when they try again by themselves");
         }
-        free(applied);
-        applied = strdup(done ? text.bytes : ""); /* what could not be taken away is tried again */
-        return len > 0 || !done;
+        applied = text;
+        return len > 0 || last_run == RUN_BADLY;
     }
     return len > 0;
 }
@@ -257,10 +257,9 @@ void jump_swan_reject_end(void)
     if (turn == NULL)
         return;
     write_script(&text, NULL, 0, true);
-    if (applied != NULL && strcmp(applied, text.bytes) != 0)
+    if (last_run != RUN_NEVER && (last_run == RUN_BADLY || strcmp(applied.bytes, text.bytes) != 0))
         (void)run_script(&text);
-    free(applied);
-    applied = NULL;
+    last_run = RUN_NEVER;
     turn->destroy(turn);
     turn = NULL;
     jump_swan_kick_end();

@@ -9,18 +9,23 @@
  *
  * In the thread that moves, and nowhere else, the kernel interface's four functions are ours for that time.
  */
+#include <net/if.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "strongswan/adapter.h"
 
 #define ROUTES 32 /* of one IKE_SA; more are taken away at once, as charon does */
 
-/* A route that charon wants gone. Everything is a copy. */
+/* A route that charon wants gone. Everything is a copy, and takes no memory that might not be there: the old route would go at
+ * once then, before its successor is there. */
 struct route {
-    chunk_t to;
+    uint8_t to[16];
+    size_t to_len;
     uint8_t prefix;
     host_t *gateway, *source;
-    char *interface;
+    bool on_interface;
+    char interface[IF_NAMESIZE];
     bool pass;
 };
 
@@ -74,10 +79,8 @@ static void forget(struct move *move, size_t at)
 {
     struct route *r = &move->routes[at];
 
-    chunk_free(&r->to);
     DESTROY_IF(r->gateway);
     DESTROY_IF(r->source);
-    free(r->interface);
     *r = move->routes[--move->routes_len];
 }
 
@@ -87,8 +90,8 @@ static status_t add_route(kernel_interface_t *this, chunk_t to, uint8_t prefix, 
     for (size_t i = 0; moving != NULL && i < moving->routes_len; i++) {
         struct route *r = &moving->routes[i];
 
-        if (chunk_equals(r->to, to) && r->prefix == prefix && same_host(r->gateway, gateway) && same_host(r->source, source)
-            && (r->interface == NULL || interface == NULL ? r->interface == interface : streq(r->interface, interface))
+        if (chunk_equals(chunk_create(r->to, r->to_len), to) && r->prefix == prefix && same_host(r->gateway, gateway) && same_host(r->source, source)
+            && r->on_interface == (interface != NULL) && (interface == NULL || streq(r->interface, interface))
             && r->pass == pass) {
             forget(moving, i); /* it is its own successor */
             return SUCCESS;
@@ -100,17 +103,25 @@ static status_t add_route(kernel_interface_t *this, chunk_t to, uint8_t prefix, 
 static status_t del_route(kernel_interface_t *this, chunk_t to, uint8_t prefix, host_t *gateway, host_t *source, char *interface,
                           bool pass)
 {
-    if (moving == NULL || moving->routes_len == ROUTES)
+    struct route *r;
+
+    if (moving == NULL || moving->routes_len == ROUTES || to.len > sizeof r->to
+        || (interface != NULL && strlen(interface) >= sizeof r->interface))
         return real_del_route(this, to, prefix, gateway, source, interface, pass);
-    moving->routes[moving->routes_len++] = (struct route){
-        .to = chunk_clone(to),
+    r = &moving->routes[moving->routes_len++];
+    *r = (struct route){
+        .to_len = to.len,
         .prefix = prefix,
         /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): forget() frees each, and jump_swan_stay_move forgets all */
         .gateway = gateway != NULL ? gateway->clone(gateway) : NULL,
         .source = source != NULL ? source->clone(source) : NULL,
-        .interface = strdupnull(interface),
+        .on_interface = interface != NULL,
         .pass = pass,
     };
+    if (to.len > 0)
+        memcpy(r->to, to.ptr, to.len);
+    if (interface != NULL)
+        memcpy(r->interface, interface, strlen(interface) + 1);
     return SUCCESS;
 }
 
@@ -124,7 +135,8 @@ void jump_swan_stay_move(ike_sa_t *sa, host_t *me, host_t *other)
     while (move.routes_len > 0) {
         struct route *r = &move.routes[0];
 
-        (void)charon->kernel->del_route(charon->kernel, r->to, r->prefix, r->gateway, r->source, r->interface, r->pass);
+        (void)charon->kernel->del_route(charon->kernel, chunk_create(r->to, r->to_len), r->prefix, r->gateway, r->source,
+                                        r->on_interface ? r->interface : NULL, r->pass);
         forget(&move, 0);
     }
 }

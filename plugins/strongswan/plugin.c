@@ -5,6 +5,7 @@
  * Read next: adapters/strongswan/version.h.
  */
 #include <dlfcn.h>
+#include <stdlib.h>
 
 #include <daemon.h>
 #include <library.h>
@@ -85,13 +86,18 @@ plugin_t *jumping_plugin_create(void)
         DBG1(DBG_LIB, "jumping: not loaded: built for a strongSwan with --enable-mediation (ME), as Debian's is, this one is without");
         return NULL;
     }
-    INIT(this,
+    this = malloc(sizeof *this); /* strongSwan's INIT would not look at it */
+    if (this == NULL) {
+        DBG1(DBG_LIB, "jumping: not loaded: not enough memory");
+        return NULL;
+    }
+    *this = (private_jumping_plugin_t){
         .public = {
             .get_name = _get_name,
             .get_features = _get_features,
             .destroy = _destroy,
         },
-    );
+    };
     return &this->public;
 }
 

@@ -16,6 +16,7 @@
 #include "strongswan/carrier.h"
 #include "strongswan/envelope.h"
 #include "system/clock.h"
+#include "without_memory.h"
 
 #define PEER "203.0.113.7"
 #define OWN "198.51.100.1"
@@ -654,6 +655,36 @@ static void test_strongswan_carrier_no_message_is_not_sent(void)
     stop();
 }
 
+/* shortage.c knows libstrongswan alone, not charon's bus. */
+static void said_by_library(debug_t group, level_t level, char *format, ...)
+{
+    (void)group, (void)level, (void)format;
+    lines++;
+}
+
+static void test_strongswan_carrier_A36_without_memory_a_message_is_not_sent_and_said_once_in_a_while(void)
+{
+    static const uint8_t bytes[100];
+    struct jump_path local = path(OWN, 4500), to = path(PEER, 4500);
+    void (*before)(debug_t, level_t, char *, ...) = dbg;
+
+    start(10);
+    dbg = said_by_library;
+    allocations_left = 0;
+    for (unsigned i = 0; i < 100; i++)
+        jump_swan_carrier_send(&local, &to, true, bytes, sizeof bytes);
+    allocations_left = -1;
+    CU_ASSERT_PTR_NULL(sent);
+    CU_ASSERT_EQUAL(counters().sent, 0);
+    dbg = before;
+    CU_ASSERT_EQUAL(lines, 1);
+    jump_swan_carrier_send(&local, &to, true, bytes, sizeof bytes);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(sent);
+    sent->destroy(sent);
+    sent = NULL;
+    stop();
+}
+
 static void test_strongswan_carrier_paths_and_hosts_are_the_same_thing(void)
 {
     static const char *const addresses[] = {"203.0.113.7", "0.0.0.0", "2001:db8::1", "fe80::1", "::"};
@@ -721,6 +752,7 @@ static void test_strongswan_carrier_end_leaves_who_came_later(void)
     X(test_strongswan_carrier_is_not_cancelled_with_a_packet_in_hand)            \
     X(test_strongswan_carrier_what_is_sent_is_what_a_peer_takes)                 \
     X(test_strongswan_carrier_no_message_is_not_sent)                            \
+    X(test_strongswan_carrier_A36_without_memory_a_message_is_not_sent_and_said_once_in_a_while) \
     X(test_strongswan_carrier_paths_and_hosts_are_the_same_thing)                \
     X(test_strongswan_carrier_end_leaves_who_came_later)
 

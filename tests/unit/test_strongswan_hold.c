@@ -10,6 +10,7 @@
 
 #include "runner.h"
 #include "strongswan/hold.h"
+#include "without_memory.h"
 
 #define A 1 /* sessions */
 #define B 2
@@ -19,10 +20,11 @@ static size_t left_len;
 static struct jump_swan_hold *hold;
 static jump_time now = JUMP_MS(1000);
 
-static void send_on(const uint8_t *bytes, size_t bytes_len)
+static void send_on(uint8_t *bytes, size_t bytes_len)
 {
-    CU_ASSERT_EQUAL_FATAL(bytes_len, 100);
+    CU_ASSERT_EQUAL(bytes_len, 100);
     memcpy(&left[left_len++ % 4096], bytes, sizeof left[0]);
+    free(bytes);
 }
 
 static void begin(uint32_t sessions)
@@ -276,6 +278,51 @@ static void test_strongswan_hold_without_userspace_esp_nothing_is_held(void)
 }
 
 /* What charon's threads do at the same time: packets, bindings, looks. Nothing may be lost that is not counted. */
+static void test_strongswan_hold_A36_what_is_held_waits_while_there_is_no_memory_to_send_it(void)
+{
+    begin(4);
+    jump_swan_hold_stop(hold, A, 1);
+    for (uint32_t n = 0; n < 10; n++)
+        CU_ASSERT_TRUE(keeps(10, n));
+    CU_ASSERT_TRUE(jump_swan_hold_go(hold, A, 2));
+    allocations_left = 3;
+    for (unsigned i = 0; i < 50; i++)
+        jump_swan_hold_flush(hold, now += JUMP_MS(1), send_on);
+    CU_ASSERT_TRUE(left_in_order(0, 3));
+    CU_ASSERT_TRUE(keeps(10, 10)); /* behind the others */
+    allocations_left = -1;
+    (void)flush_all();
+    CU_ASSERT_TRUE(left_in_order(0, 11));
+    CU_ASSERT_EQUAL(jump_swan_hold_counters(hold).sent, 11);
+    CU_ASSERT_EQUAL(jump_swan_hold_counters(hold).dropped, 0);
+    CU_ASSERT_FALSE(keeps(10, 11));
+    jump_swan_hold_close(hold);
+}
+
+static void test_strongswan_hold_A36_a_packet_that_no_memory_is_for_is_counted_and_leaves_nothing(void)
+{
+    begin(4);
+    allocations_left = 0;
+    CU_ASSERT_FALSE(jump_swan_hold_begin(hold, 3));
+    jump_swan_hold_add(hold, A, 11);
+    CU_ASSERT_FALSE(keeps(11, 1));
+    jump_swan_hold_stop(hold, A, 1);
+    CU_ASSERT_TRUE(keeps(10, 1)); /* it must not be sent where there is no path, nor in the clear */
+    CU_ASSERT_EQUAL(jump_swan_hold_counters(hold).dropped, 1);
+    CU_ASSERT_EQUAL(jump_swan_hold_counters(hold).packets, 0);
+    allocations_left = -1;
+    CU_ASSERT_TRUE(keeps(10, 2));
+    CU_ASSERT_TRUE(jump_swan_hold_go(hold, A, 2));
+    (void)flush_all();
+    CU_ASSERT_TRUE(left_in_order(2, 1));
+    allocations_left = 0;
+    CU_ASSERT_PTR_NULL(jump_swan_hold_open(4));
+    allocations_left = 1;
+    CU_ASSERT_PTR_NULL(jump_swan_hold_open(4));
+    allocations_left = -1;
+    jump_swan_hold_close(hold);
+}
+
 static void *packets_come(void *unused)
 {
     for (uint32_t n = 0; n < 20000; n++)
@@ -325,6 +372,8 @@ static void test_strongswan_hold_threads(void)
     X(test_strongswan_hold_more_reqids_than_a_session_may_have_are_not_held)      \
     X(test_strongswan_hold_the_first_packet_after_a_silence_is_told_once)         \
     X(test_strongswan_hold_without_userspace_esp_nothing_is_held)                 \
+    X(test_strongswan_hold_A36_what_is_held_waits_while_there_is_no_memory_to_send_it) \
+    X(test_strongswan_hold_A36_a_packet_that_no_memory_is_for_is_counted_and_leaves_nothing) \
     X(test_strongswan_hold_threads)
 
 static const struct runner_test tests[] = {TESTS(RUNNER_ENTRY)};

@@ -5,6 +5,7 @@
  * Read next: fake_charon.h.
  */
 #include "fake_charon.h"
+#include "without_memory.h"
 
 #include <encoding/payloads/notify_payload.h>
 
@@ -420,6 +421,58 @@ static void test_strongswan_listener_where_there_can_be_no_session_the_ike_sa_is
     listen_end();
 }
 
+static void test_strongswan_listener_A36_without_memory_a_handshake_is_refused_and_nothing_is_left_of_it(void)
+{
+    listen_begin();
+    for (int left = 0; left < 3; left++) { /* the peer, what ends it, what opens it */
+        ike_sa_t *sa = new_sa(true);
+
+        fake(sa)->keymat.get_skd = get_skd;
+        fake(sa)->extensions = JUMP_SWAN_EXT_SPEAKS;
+        allocations_left = left;
+        CU_ASSERT_TRUE(listener->ike_updown(listener, sa, TRUE));
+        CU_ASSERT_EQUAL(jobs_len, 1 + (unsigned)left); /* deletes its IKE_SA */
+        CU_ASSERT_EQUAL(lines, 1 + (unsigned)left);
+        destroyed(sa);
+        allocations_left = -1;
+        CU_ASSERT_EQUAL(next_post(), left == 2);
+        if (left < 2)
+            CU_ASSERT_TRUE(table_is_empty());
+    }
+    CU_ASSERT_EQUAL(post.kind, JUMP_SWAN_POST_CLOSE);
+    jump_swan_peer_end(swan, post.host, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE); /* the core knows none */
+    CU_ASSERT_TRUE(table_is_empty());
+    listen_end();
+}
+
+static void test_strongswan_listener_A36_an_end_needs_no_memory_and_a_rekeying_without_any_is_refused(void)
+{
+    ike_sa_t *sa, *newer;
+
+    listen_begin();
+    sa = established(false, true);
+    CU_ASSERT_TRUE(next_post());
+    allocations_left = 0;
+    newer = new_sa(false);
+    fake(newer)->keymat.get_skd = get_skd;
+    CU_ASSERT_TRUE(listener->ike_rekey(listener, sa, newer));
+    CU_ASSERT_FALSE(next_post());
+    CU_ASSERT_EQUAL(jobs_len, 1);
+    CU_ASSERT_EQUAL(lines, 1);
+    destroyed(newer);
+    CU_ASSERT_TRUE_FATAL(next_post());
+    CU_ASSERT_EQUAL(post.kind, JUMP_SWAN_POST_CLOSE);
+    CU_ASSERT_EQUAL(post.host, 1);
+    CU_ASSERT_EQUAL(post.role, JUMP_SERVER);
+    CU_ASSERT_TRUE(listener->ike_updown(listener, sa, FALSE));
+    CU_ASSERT_FALSE(next_post()); /* once */
+    allocations_left = -1;
+    jump_swan_peer_end(swan, 1, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
+    destroyed(sa);
+    CU_ASSERT_TRUE(table_is_empty());
+    listen_end();
+}
+
 static void test_strongswan_listener_changed_networks_are_told_once_and_to_a_client_alone(void)
 {
     listen_begin();
@@ -447,5 +500,7 @@ static void test_strongswan_listener_changed_networks_are_told_once_and_to_a_cli
     X(test_strongswan_listener_a_rekeying_is_an_epoch_and_the_new_object_is_ours_too)          \
     X(test_strongswan_listener_an_object_that_goes_without_a_word_closes_its_session)          \
     X(test_strongswan_listener_where_there_can_be_no_session_the_ike_sa_is_closed)             \
+    X(test_strongswan_listener_A36_without_memory_a_handshake_is_refused_and_nothing_is_left_of_it) \
+    X(test_strongswan_listener_A36_an_end_needs_no_memory_and_a_rekeying_without_any_is_refused) \
     X(test_strongswan_listener_changed_networks_are_told_once_and_to_a_client_alone)
 RUN_TESTS("strongswan_listener", TESTS)

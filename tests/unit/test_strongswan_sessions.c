@@ -4,6 +4,7 @@
  * the core's word (rebind.c). Read next: fake_charon.h, adapters/strongswan/adapter.h.
  */
 #include "fake_charon.h"
+#include "without_memory.h"
 
 static struct jump_path path_of(const char *address, uint16_t port)
 {
@@ -738,6 +739,7 @@ static jump_time lifetime = JUMP_MS(3600000);
 
 static enum jump_reason peer_reason; /* what the peer gave as its own */
 static ike_sa_state_t last_state;
+static int memory = -1; /* allocations that succeed while its job runs; -1: all */
 
 /* A session of an hour with two children is doomed; what its client does then. @return how many children were initiated */
 static unsigned after(enum jump_role role, bool reestablish, status_t charons, enum jump_reason reason, unsigned *asked)
@@ -756,7 +758,9 @@ static unsigned after(enum jump_role role, bool reestablish, status_t charons, e
     references = 0;
     now += lifetime;
     jump_swan_peer_end(swan, host, true, reason, peer_reason);
+    allocations_left = memory;
     run_jobs();
+    allocations_left = -1;
     drop_jobs(); /* the one that waits, too */
     CU_ASSERT_EQUAL(came_back[destroyed], 'A' + (fake(sa) - fakes));
     CU_ASSERT_EQUAL(references, 0);
@@ -791,6 +795,22 @@ static void test_strongswan_sessions_a_client_begins_anew_as_configured_and_else
     CU_ASSERT_EQUAL(asked, 0); /* somebody here wants it to end */
     CU_ASSERT_EQUAL(after(JUMP_SERVER, true, FAILED, JUMP_REASON_TRANSPORT_TTL_EXCEEDED, &asked), 0);
     CU_ASSERT_EQUAL(asked, 1); /* its dpd_action counts, and nothing else */
+    CU_ASSERT_EQUAL(scheduled, 0);
+    CU_ASSERT_TRUE(table_is_empty());
+    end();
+}
+
+static void test_strongswan_sessions_A36_without_memory_a_client_says_that_it_does_not_begin_anew(void)
+{
+    unsigned asked;
+
+    begin();
+    on_destroying = gone;
+    memory = 0;
+    CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, FAILED, JUMP_REASON_RECOVERY_WINDOW_EXCEEDED, &asked), 0);
+    memory = -1;
+    CU_ASSERT_EQUAL(asked, 1);
+    CU_ASSERT_EQUAL(lines, 1);
     CU_ASSERT_EQUAL(scheduled, 0);
     CU_ASSERT_TRUE(table_is_empty());
     end();
@@ -843,5 +863,6 @@ static void test_strongswan_sessions_clients_whose_sessions_end_young_wait_befor
     X(test_strongswan_sessions_an_object_that_gives_up_when_it_is_taken_up_is_destroyed)  \
     X(test_strongswan_sessions_a_doomed_session_takes_all_its_objects_along)              \
     X(test_strongswan_sessions_a_client_begins_anew_as_configured_and_else_as_it_was)                \
+    X(test_strongswan_sessions_A36_without_memory_a_client_says_that_it_does_not_begin_anew) \
     X(test_strongswan_sessions_clients_whose_sessions_end_young_wait_before_they_begin_anew)
 RUN_TESTS("strongswan_sessions", TESTS)

@@ -4,6 +4,7 @@
  * tunnel. The kernel interface here writes down what is asked of it.
  */
 #include "fake_charon.h"
+#include "without_memory.h"
 
 #include <pthread.h>
 
@@ -158,6 +159,18 @@ static void test_strongswan_stay_the_old_route_goes_after_the_new_one_is_there(v
     plan.pass_changes = false;
     plan.old_interface = NULL; /* libipsec's names may be missing */
     CU_ASSERT_STRING_EQUAL(move_to("198.51.100.9"), "sas:moved +route:up0 -route:none");
+    plan.old_interface = "a-name-that-no-interface-can-have"; /* of charon's own, and not kept */
+    CU_ASSERT_STRING_EQUAL(move_to("198.51.100.9"), "-route:a-name-that-no-interface-can-have sas:moved +route:up0");
+    stay_end();
+}
+
+static void test_strongswan_stay_A36_without_memory_no_route_goes_earlier(void)
+{
+    stay_begin(false);
+    plan.new_gateway = "198.51.100.253";
+    allocations_left = 0;
+    CU_ASSERT_STRING_EQUAL(move_to("198.51.100.9"), "sas:moved +route:up0 -route:up0");
+    allocations_left = -1;
     stay_end();
 }
 
@@ -254,6 +267,7 @@ static void test_strongswan_stay_somebody_before_us_is_left_alone(void)
 #define TESTS(X)                                                                           \
     X(test_strongswan_stay_on_the_same_interface_nothing_is_touched)                       \
     X(test_strongswan_stay_the_old_route_goes_after_the_new_one_is_there)                  \
+    X(test_strongswan_stay_A36_without_memory_no_route_goes_earlier)                       \
     X(test_strongswan_stay_to_another_interface_the_address_goes_along)                    \
     X(test_strongswan_stay_in_user_space_the_address_never_moves)                          \
     X(test_strongswan_stay_of_very_many_routes_those_that_do_not_fit_go_at_once)              \
