@@ -13,4 +13,4 @@ noinst_PROGRAMS += netdelay flood
 netdelay_SOURCES = tools/lib/netdelay.c
 flood_SOURCES = tools/lib/flood.c
 
-EXTRA_DIST += tools/build tools/check tools/demo tools/deps tools/strongswan-source tools/debian-kernel tools/lab tools/proof tools/lib/demo tools/lib/lab tools/lib/proof tools/lib/secretspy.c tools/lib/starve.c
+EXTRA_DIST += tools/build tools/check tools/demo tools/deps tools/strongswan-source tools/debian-kernel tools/lab tools/proof tools/lib/demo tools/lib/lab tools/lib/proof tools/lib/secretspy.c tools/lib/starve.c tools/lib/dumpall.c

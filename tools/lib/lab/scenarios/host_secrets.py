@@ -4,12 +4,13 @@
 The secret of each handshake is written down by a plugin of the lab (secretspy.c). What OpenVPN keeps of it is its
 environment's text, in hex, and counted as a figure; the bytes themselves are ours to wipe. The session's own keys are derived
 from it here, as tests/vectors/reference.py does: each may be in one record of ours, which no core dump has, and in no file.
-Read next: neighbours.py.
+Cores that the kernel wrote are searched too. Read next: ../cores.py, neighbours.py.
 """
 import importlib.util
 import os
 import signal
 
+from .. import cores
 from ..network import REPOSITORY
 from ..openvpn import TUNNEL_SERVER
 from ..run import Fault, command, poll_until, wait_until
@@ -123,18 +124,22 @@ def _expect_secrets(result):
           for end in ENDS for name, copies in facts['keys'].get('afterwards', {}).get(end, {}).items()))
 
 
+def _spied(story, label='p', **words):
+    """A pair whose handshakes' secrets are written down; the files, by end."""
+    spy, paths = f'{story.run.folder}/secretspy.so', {end: f'{story.run.folder}/{label}-{end}.secrets' for end in ENDS}
+    command('cc', '-std=gnu11', '-O2', '-shared', '-fPIC', '-o', spy, _SOURCE)
+    exporter = [] if story.stage else ['keying-material-exporter EXPORTER-jumping 32']
+    pair = story.pair(label, server_lines=[f'plugin {spy} {paths["server"]}', *exporter],
+                      client_lines=[f'plugin {spy} {paths["client"]}', *exporter], **words)
+    wait_until(lambda: all(os.path.exists(path) and os.path.getsize(path) for path in paths.values()), 5, 'a secret')
+    return pair, {end: _first_secret(path) for end, path in paths.items()}
+
+
 @scenario('a31-secrets', 'a session\'s secret is looked for in both processes, while it lives and after SIGUSR1', _expect_secrets,
           attacks=('A31',))
 def a31_secrets(story):
-    spy = f'{story.run.folder}/secretspy.so'
-    command('cc', '-std=gnu11', '-O2', '-shared', '-fPIC', '-o', spy, _SOURCE)
-    paths = {end: f'{story.run.folder}/{end}.secrets' for end in ENDS}
-    exporter = [] if story.stage else ['keying-material-exporter EXPORTER-jumping 32']
-    pair = story.pair(server_lines=[f'plugin {spy} {paths["server"]}', *exporter],
-                      client_lines=[f'plugin {spy} {paths["client"]}', *exporter])
+    pair, secrets = _spied(story)
     client = pair.clients[0]
-    wait_until(lambda: all(os.path.exists(path) and os.path.getsize(path) for path in paths.values()), 5, 'a secret')
-    secrets = {end: _first_secret(path) for end, path in paths.items()}
     pair.network.ping(client.namespace, TUNNEL_SERVER, 5)
     facts = {'same': secrets['client'] == secrets['server'], 'attached': _look(pair, secrets),
              'finds': _count(client.process.pid, b'lab authority'), 'keys': {}, 'files': []}
@@ -160,3 +165,46 @@ def a31_secrets(story):
         facts['files'] = files_with(story.run.folder, [bytes.fromhex(secrets['client']), *keys.values()])
     return {'figures': {f'{when}_{end}_hex': facts[when][end]['hex'] for when in ('attached', 'afterwards') for end in ENDS},
             'facts': facts}
+
+
+# Cores
+
+def crashed(story, pair, needles, ordinary):
+    """Both ends of a pair crash with their session alive: what their cores have of these, and of what must be there (by end)."""
+    found = {}
+    for end in ENDS:
+        daemon = end_of(pair, end)
+        path = cores.crash(daemon.process, story.run.folder, f'{pair.label}-{end}.dump')
+        found[end] = cores.counted(path, needles | {'the audit\'s path': daemon.end.audit.encode() + b'\0', **ordinary})
+        found[end]['MB'] = os.path.getsize(path) // (1 << 20)
+        os.unlink(path)
+    return found
+
+
+def expect_cores(result):
+    """Of what is secret no core has any; of what must be there each; and with MADV_DONTDUMP taken away, each key."""
+    facts = result['facts']
+    return failed(
+        *((count == 0, f'the {end}\'s core has no copy of {name} ({count})') for end, counts in facts['cores'].items()
+          for name, count in counts.items() if name in facts['secret']),
+        *((count > 0, f'{which}: the {end}\'s core has {name} ({count})') for which in ('cores', 'planted')
+          for end, counts in facts[which].items() for name, count in counts.items() if name not in facts['secret']),
+        *((facts['planted'][end][name] > 0, f'planted: without MADV_DONTDUMP the {end}\'s core has {name}')
+          for end in ENDS for name in facts['secret'] if name.endswith('key')))
+
+
+@scenario('a31-core', 'both processes crash (SIGABRT), and a session\'s secret and keys are looked for in the kernel\'s cores', expect_cores,
+          variants=(), attacks=('A31',))
+def a31_core(story):
+    cores.must_be_files()
+    facts, rules = {}, reference()
+    for label, through in (('cores', ()), ('planted', cores.everything_dumped(story.run.folder))):
+        pair, secrets = _spied(story, label, through=through)
+        secret = bytes.fromhex(secrets['client'])
+        session = rules.session_id(_OPENVPN, secret)
+        if session.hex() not in [view['session_id'] for view in pair.clients[0].end.sessions()]:
+            raise Fault('the session is not the one of this secret')
+        needles = {'the secret': secret, **dict(zip(('the client\'s key', 'the server\'s key'), rules.epoch_keys(session, secret)))}
+        facts[label] = crashed(story, pair, needles, {'OpenVPN\'s own copy of the secret, in hex': secrets['client'].encode()})
+    facts['secret'] = list(needles)
+    return {'figures': {}, 'facts': facts}

@@ -9,7 +9,8 @@ import re
 from ...charon_story import scenario
 from ...run import Fault, poll_until
 from ...story import failed
-from ..host_secrets import copies_of, files_with, reference
+from ... import cores
+from ..host_secrets import copies_of, crashed, expect_cores, files_with, reference
 
 _STRONGSWAN = 2  # enum jump_host_kind
 _LABEL = b'jumping v1 secret'
@@ -43,10 +44,12 @@ def _expect(result):
         (facts['files'] == [], f'no file has the secret or a key ({facts["files"]})'))
 
 
-@scenario('secrets', 'a session\'s secret and keys are looked for in both charons, while it lives and after its end', _expect,
-          attacks=('A31',))
-def secrets(story):
-    pair = story.pair(settings={'filelog': {'stderr': {'ike': 4}}})
+def _known(story, label='p', through=()):
+    """A pair whose session's secrets are known: (pair, SK_d, what to look for)."""
+    def before(pair):
+        for charon in (pair.server, pair.clients[0]):
+            charon.through = list(through)
+    pair = story.pair(label, before=before, settings={'filelog': {'stderr': {'ike': 4}}})
     client = pair.clients[0]
     if not client.end:
         raise Fault('without the plugin there is nothing to look for')
@@ -55,10 +58,29 @@ def secrets(story):
     session = rules.session_id(_STRONGSWAN, secret)
     if session.hex() not in [view['session_id'] for view in client.end.sessions()]:
         raise Fault('the session is not the one of this SK_d')
-    keys = dict(zip(('the client\'s key', 'the server\'s key'), rules.epoch_keys(session, secret)))
-    needles = {'the secret': secret, **keys}
+    return pair, skd, {'the secret': secret, **dict(zip(('the client\'s key', 'the server\'s key'),
+                                                        rules.epoch_keys(session, secret)))}
+
+
+@scenario('secrets', 'a session\'s secret and keys are looked for in both charons, while it lives and after its end', _expect,
+          attacks=('A31',))
+def secrets(story):
+    pair, skd, needles = _known(story)
+    client = pair.clients[0]
     facts = {'skd': copies_of(client.process.pid, skd)['dumped'], 'attached': _look(pair, needles)}
     client.ask('terminate', {'ike': pair.names()[0]}, wait=60)
     poll_until(lambda: not client.end.sessions() and not pair.server.end.sessions(), 20, step=0.2)
-    facts |= {'afterwards': _look(pair, needles), 'files': files_with(story.run.folder, [secret, *keys.values()])}
+    facts |= {'afterwards': _look(pair, needles), 'files': files_with(story.run.folder, list(needles.values()))}
+    return {'figures': {}, 'facts': facts}
+
+
+@scenario('a31-core', 'both charons crash (SIGABRT), and a session\'s secret and keys are looked for in the kernel\'s cores', expect_cores,
+          variants=(), attacks=('A31',))
+def a31_core(story):
+    cores.must_be_files()
+    facts = {}
+    for label, through in (('cores', ()), ('planted', cores.everything_dumped(story.run.folder))):
+        pair, skd, needles = _known(story, label, through)
+        facts[label] = crashed(story, pair, needles, {'charon\'s SK_d': skd})
+    facts['secret'] = list(needles)
     return {'figures': {}, 'facts': facts}
