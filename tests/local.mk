@@ -126,6 +126,10 @@ unit_tests += tests/unit/test_host_hold
 tests_unit_test_host_hold_SOURCES = tests/unit/test_host_hold.c
 tests_unit_test_host_hold_CPPFLAGS = $(system_cppflags)
 tests_unit_test_host_hold_LDADD = libjump-host.la $(unit_ldadd)
+unit_tests += tests/unit/test_host_takeovers
+tests_unit_test_host_takeovers_SOURCES = tests/unit/test_host_takeovers.c
+tests_unit_test_host_takeovers_CPPFLAGS = $(system_cppflags)
+tests_unit_test_host_takeovers_LDADD = libjump-host.la $(unit_ldadd)
 unit_tests += tests/unit/test_host_instance
 tests_unit_test_host_instance_SOURCES = tests/unit/test_host_instance.c
 tests_unit_test_host_instance_CPPFLAGS = $(system_cppflags) $(SODIUM_CFLAGS) -DPOLICIES='"$(abs_srcdir)/core/policy"'

@@ -3,4 +3,5 @@
 noinst_LTLIBRARIES += libjump-host.la
 libjump_host_la_CPPFLAGS = -D_GNU_SOURCE -DPACKAGE_VERSION='"$(PACKAGE_VERSION)"' -I$(srcdir)/core/include \
 	-I$(srcdir)/adapters $(SODIUM_CFLAGS)
-libjump_host_la_SOURCES = adapters/host/hold.c adapters/host/hold.h adapters/host/instance.c adapters/host/instance.h
+libjump_host_la_SOURCES = adapters/host/hold.c adapters/host/hold.h adapters/host/instance.c adapters/host/instance.h \
+	adapters/host/takeovers.c adapters/host/takeovers.h

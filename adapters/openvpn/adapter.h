@@ -26,13 +26,13 @@
 #include "ways.h"
 #include "host/hold.h"
 #include "host/instance.h"
+#include "host/takeovers.h"
 #include "system/netlink.h"
 
 #define JUMP_OVPN_OWN_FDS (JUMP_INSTANCE_FDS + 2 + JUMP_MAX_CANDIDATES)
 #define JUMP_OVPN_PKTINFO_BYTES 64
 #define JUMP_OVPN_CALLS 6
 #define JUMP_OVPN_NAME_BYTES 65 /* OpenVPN's longest name, and the end */
-#define JUMP_OVPN_TAKEOVERS 8
 
 /** The real functions behind the slots we hold. */
 struct jump_ovpn_calls {
@@ -63,13 +63,6 @@ struct jump_ovpn_client {
     uint8_t newer[JUMP_SECRET_BYTES];  /* of a rekey that was done before the user was authorised */
     char common_name[JUMP_OVPN_NAME_BYTES];
     char tunnel[JUMP_MANAGEMENT_TUNNEL_BYTES]; /* its IPv4 address there, as it was given at first */
-};
-
-/** How often a name came again while its session lived. */
-struct jump_ovpn_takeover {
-    char name[JUMP_OVPN_NAME_BYTES];
-    jump_time last_at; /* 0: a free place */
-    unsigned count;
 };
 
 struct jump_ovpn {
@@ -116,7 +109,7 @@ struct jump_ovpn {
     uint64_t closed_version;
     struct jump_path closed_path;
     jump_time closed_at;
-    struct jump_ovpn_takeover takeovers[JUMP_OVPN_TAKEOVERS];
+    struct jump_takeovers takeovers;
 
     /* client */
     struct jump_ovpn_client *top;

@@ -20,9 +20,6 @@
 #include "system/clock.h"
 #include "system/path.h"
 
-#define TAKEOVERS_FOR JUMP_MS(300000) /* so long is one remembered: clients that fight wait up to 64 s each */
-#define TAKEOVERS_ALARM 3
-
 static const char *env_get(const char *const envp[], const char *name)
 {
     size_t len = strlen(name);
@@ -205,24 +202,6 @@ static bool return_config(struct openvpn_plugin_args_func_return *out, const cha
     return true;
 }
 
-/* Which client was thrown out by its own name lately; a name that is new takes the place of the one that is oldest. */
-static struct jump_ovpn_takeover *takeovers_of(struct jump_ovpn *o, const char *name, jump_time now)
-{
-    struct jump_ovpn_takeover *oldest = &o->takeovers[0];
-
-    for (size_t i = 0; i < JUMP_OVPN_TAKEOVERS; i++) {
-        struct jump_ovpn_takeover *each = &o->takeovers[i];
-
-        if (each->last_at != 0 && strcmp(each->name, name) == 0 && now - each->last_at <= TAKEOVERS_FOR)
-            return each;
-        if (each->last_at < oldest->last_at)
-            oldest = each;
-    }
-    (void)snprintf(oldest->name, sizeof oldest->name, "%s", name);
-    oldest->count = 0;
-    return oldest;
-}
-
 /*
  * OpenVPN closes the older instance of a common name in the moment the newer one comes (unless duplicate-cn). Once is
  * a client that crashed; again and again is two that share their credentials: that is an alarm, in log and audit.
@@ -230,33 +209,22 @@ static struct jump_ovpn_takeover *takeovers_of(struct jump_ovpn *o, const char *
 static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *client)
 {
     jump_time now = jump_clock_now();
-    struct jump_ovpn_takeover *takeovers;
-    struct jump_event event;
+    unsigned count;
 
     /* One call follows the other: whatever a client-disconnect script takes, OpenVPN has not waited in between. */
     if (o->closed_at == 0 || o->closed_at < o->looked_at || strcmp(o->closed_name, client->common_name) != 0)
         return;
-    takeovers = takeovers_of(o, client->common_name, now);
-    takeovers->last_at = now;
-    if (++takeovers->count < TAKEOVERS_ALARM) {
+    count = jump_takeovers_count(&o->takeovers, client->common_name, strlen(client->common_name), now);
+    if (count < JUMP_TAKEOVERS_ALARM) {
         jump_ovpn_log(o, JUMP_LOG_WARNING, "client '%s' came again while its session lived: the newest wins",
                       client->common_name);
         return;
     }
     jump_ovpn_log(o, JUMP_LOG_ERROR, "client '%s' came again while its session lived, %u times lately: the newest wins; are its credentials used twice?",
-                  client->common_name, takeovers->count);
-    memset(&event, 0, sizeof event);
-    event.at = now;
-    event.kind = JUMP_EVENT_CREDENTIALS_SHARED;
-    event.fields = JUMP_FIELD_SESSION | JUMP_FIELD_REASON | JUMP_FIELD_PREVIOUS_TRANSPORT | JUMP_FIELD_NEW_TRANSPORT;
-    event.session_id = o->closed_session;
-    event.state_version = o->closed_version;
-    event.policy_major = o->instance.policy.version_major;
-    event.policy_minor = o->instance.policy.version_minor;
-    event.reason = JUMP_REASON_HOST_TERMINATED;
-    event.previous_transport = o->closed_path;
-    event.new_transport = jump_map_real(o->map, &client->shown);
-    jump_audit_file_write(o->instance.audit, &event, now);
+                  client->common_name, count);
+    jump_takeovers_alarm(&o->instance, &(struct jump_takeover){
+        .session = o->closed_session, .state_version = o->closed_version, .ends = true, .previous = o->closed_path,
+        .newest = jump_map_real(o->map, &client->shown)}, now);
 }
 
 /* OpenVPN's log and status show such a client by an address that is nobody's: say once whose it is. */

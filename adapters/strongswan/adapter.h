@@ -7,7 +7,7 @@
  * |---|---|---|
  * | session thread | loop.c | the engines, their files, the ways; the table of peers for a moment |
  * | charon's receiver | carrier.c's hook | the carrier's ring |
- * | charon's workers | listener.c (under bus->mutex), methods.c (its IKE_SA checked out), rebind.c, activity.c (jobs) | the table |
+ * | charon's workers | listener.c (under bus->mutex), methods.c, unique.c (its IKE_SA checked out), rebind.c, activity.c (jobs) | the table |
  * | libipsec's outbound job | esp.c's hook | what is held (hold.c) |
  *
  * Locks: `lock` guards the table of peers and the inbox. It is held for look-ups and copies only: no call into charon,
@@ -28,6 +28,7 @@
 #include <threading/thread.h>
 
 #include "host/instance.h"
+#include "host/takeovers.h"
 #include "strongswan/carrier.h"
 #include "strongswan/hold.h"
 #include "system/netlink.h"
@@ -36,6 +37,7 @@
 #define JUMP_SWAN_CHILD_WANTS 24 /* eight CHILD_SAs: to rekey, and each direction to expire */
 #define JUMP_SWAN_REQIDS 8 /* CHILD_SAs of a session whose connections are told that it has no path */
 #define JUMP_SWAN_NAME_BYTES 128
+#define JUMP_SWAN_USER_BYTES 16
 
 /** The bit of ike_extension_t by which an IKE_SA remembers, from IKE_AUTH on, that its peer speaks our protocol. 5.9 has
  * 17 of them, from the other end; charon copies them to the new object of a rekeying by itself. */
@@ -92,13 +94,15 @@ struct jump_swan_peer {
     struct jump_swan_post *closing;     /* says that charon has ended it; NULL: it was said */
     struct jump_swan_object objects[JUMP_SWAN_OBJECTS]; /* newest first */
     size_t objects_len;
-    char name[JUMP_SWAN_NAME_BYTES]; /* the peer's identity */
+    char name[JUMP_SWAN_NAME_BYTES]; /* the peer's identity, for people */
+    uint8_t user[JUMP_SWAN_USER_BYTES]; /* a digest of both identities: whom charon takes for the same */
 };
 
 enum jump_swan_post_kind {
     JUMP_SWAN_POST_OPEN,
     JUMP_SWAN_POST_EPOCH,
     JUMP_SWAN_POST_CLOSE,
+    JUMP_SWAN_POST_AGAIN, /* the user of this session came again while it lived (unique.c) */
     JUMP_SWAN_POST_NETWORKS,
     JUMP_SWAN_POST_ACTIVITY
 };
@@ -108,9 +112,10 @@ struct jump_swan_post {
     enum jump_swan_post_kind kind;
     enum jump_role role;
     jump_host host;
-    struct jump_path local, remote;    /* OPEN */
+    struct jump_path local, remote;    /* OPEN; AGAIN: remote, of the newest */
     uint8_t secret[JUMP_SECRET_BYTES]; /* OPEN, EPOCH */
     bool sent, received;               /* ACTIVITY */
+    bool stays;                        /* AGAIN: the newest was refused */
     jump_time until;                   /* the session thread's own */
 };
 
@@ -161,6 +166,7 @@ struct jump_swan {
     size_t ways_len;
     uint8_t last_way;
     struct jump_netlink *netlink; /* client: the system's news at once; charon's own comes 100 ms later, when it has settled */
+    struct jump_takeovers takeovers;
     unsigned networks_looks; /* so many more looks at the local networks are to come */
     bool networks_news;      /* nobody has looked since the last news */
     jump_time networks_at, networks_next_at; /* when they were last, and are next at the earliest */
@@ -207,6 +213,8 @@ void jump_swan_peer_bind(struct jump_swan *swan, jump_host host, const struct ju
                          const struct jump_path *observed);
 void jump_swan_peer_unbind(struct jump_swan *swan, jump_host host);
 void jump_swan_peer_end(struct jump_swan *swan, jump_host host, bool destroy, enum jump_reason reason, enum jump_reason peer_reason);
+/** A server's living session of the same user as this IKE_SA, which has none. @return 0: none */
+jump_host jump_swan_peer_like(struct jump_swan *swan, ike_sa_t *sa);
 /** The session of any of its objects, also while it ends. @return 0: none */
 jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa);
 /** The id of an unbound session's newest object, cloned; NULL: it is not unbound. */
@@ -255,6 +263,14 @@ extern struct jump_swan_methods jump_swan_real;
 /* listener.c */
 void jump_swan_listen_begin(void);
 void jump_swan_listen_end(void);
+
+/* unique.c: in each, the thread may be in charon's check of a new IKE_SA, or not */
+void jump_swan_unique_begin(void);
+void jump_swan_unique_end(void);
+/** This IKE_SA is ended, before its session is. */
+void jump_swan_unique_ends(ike_sa_t *older);
+/** charon's ALERT_UNIQUE_REPLACE for this one. */
+void jump_swan_unique_replaces(ike_sa_t *older);
 
 /* activity.c */
 /** A session of the client's began: its CHILD_SAs' counters are looked at from now on. */

@@ -9,6 +9,7 @@
  * | ike_updown(TRUE), both announced | OPEN, with a secret of this IKE_SA's SK_d (R-65); the object's methods become ours |
  * | ike_rekey | EPOCH, with one of the new SK_d; the new object's methods too |
  * | ike_updown(FALSE), the object's end | CLOSE |
+ * | the same, or an alert, while charon lets a newer IKE_SA of the same user in | AGAIN (unique.c) |
  * | child_updown, child_rekey | whose packets a reqid's are, told to hold.c |
  * | roam | NETWORKS |
  */
@@ -112,8 +113,10 @@ static void open_session(ike_sa_t *sa, enum jump_role role)
 
 static void close_session(ike_sa_t *sa)
 {
-    struct jump_swan_post *post = jump_swan_peer_closing(jump_swan, sa);
+    struct jump_swan_post *post;
 
+    jump_swan_unique_ends(sa);
+    post = jump_swan_peer_closing(jump_swan, sa);
     if (post != NULL)
         jump_swan_post_taken(jump_swan, post);
 }
@@ -126,6 +129,13 @@ METHOD(listener_t, ike_updown, bool, listener_t *this, ike_sa_t *sa, bool up)
         close_session(sa);
     else if (role_of(sa, &role) && sa->supports_extension(sa, JUMP_SWAN_EXT_SPEAKS))
         open_session(sa, role);
+    return TRUE;
+}
+
+METHOD(listener_t, alert, bool, listener_t *this, ike_sa_t *sa, alert_t alert, va_list arguments)
+{
+    if (alert == ALERT_UNIQUE_REPLACE)
+        jump_swan_unique_replaces(sa);
     return TRUE;
 }
 
@@ -231,6 +241,7 @@ static kernel_listener_t kernel_listener;
 void jump_swan_listen_begin(void)
 {
     bus_listener.message = _message;
+    bus_listener.alert = _alert;
     bus_listener.ike_updown = _ike_updown;
     bus_listener.ike_rekey = _ike_rekey;
     bus_listener.ike_state_change = _ike_state_change;
@@ -239,11 +250,13 @@ void jump_swan_listen_begin(void)
     bus_listener.child_rekey = _child_rekey;
     kernel_listener.roam = _roam;
     charon->bus->add_listener(charon->bus, &bus_listener);
+    jump_swan_unique_begin();
     charon->kernel->add_listener(charon->kernel, &kernel_listener);
 }
 
 void jump_swan_listen_end(void)
 {
+    jump_swan_unique_end();
     charon->kernel->remove_listener(charon->kernel, &kernel_listener);
     charon->bus->remove_listener(charon->bus, &bus_listener);
 }

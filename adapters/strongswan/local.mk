@@ -10,7 +10,7 @@ libjump_strongswan_la_SOURCES = \
 	adapters/strongswan/activity.c adapters/strongswan/carrier.c adapters/strongswan/envelope.c adapters/strongswan/esp.c adapters/strongswan/hold.c adapters/strongswan/kick.c \
 	adapters/strongswan/listener.c adapters/strongswan/loop.c adapters/strongswan/mapping.c adapters/strongswan/methods.c adapters/strongswan/peers.c \
 	adapters/strongswan/rebind.c adapters/strongswan/reject.c adapters/strongswan/setup.c adapters/strongswan/shortage.c \
-	adapters/strongswan/stay.c adapters/strongswan/version.c \
+	adapters/strongswan/stay.c adapters/strongswan/unique.c adapters/strongswan/version.c \
 	adapters/strongswan/adapter.h adapters/strongswan/carrier.h adapters/strongswan/envelope.h adapters/strongswan/hold.h \
 	adapters/strongswan/kick.h adapters/strongswan/shortage.h adapters/strongswan/version.h
 endif

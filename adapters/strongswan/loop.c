@@ -384,6 +384,30 @@ static void settle_unopened(struct jump_swan *swan, const struct jump_path *from
     enumerator->destroy(enumerator);
 }
 
+/* Its end, where it ends, is posted after this: the core still has it. */
+static void take_again(struct jump_swan *swan, const struct jump_swan_post *post)
+{
+    const char *rule = post->stays ? "the first one stays" : "the newest wins";
+    struct jump_instance *instance = &swan->server.instance;
+    jump_time now = jump_clock_now();
+    struct jump_session_view view;
+    struct jump_swan_peer peer;
+    unsigned count;
+
+    if (!jump_engine_find(instance->engine, post->host, &view) || !jump_swan_peer_get(swan, post->host, &peer))
+        return;
+    count = jump_takeovers_count(&swan->takeovers, peer.user, sizeof peer.user, now);
+    if (count < JUMP_TAKEOVERS_ALARM) {
+        DBG1(DBG_CFG, "jumping: '%s' came again while its session lived: %s", peer.name, rule);
+        return;
+    }
+    DBG1(DBG_CFG, "jumping: '%s' came again while its session lived, %u times lately: %s; are its credentials used twice?", peer.name,
+         count, rule);
+    jump_takeovers_alarm(instance, &(struct jump_takeover){
+        .session = view.id, .state_version = view.state_version, .ends = !post->stays,
+        .previous = view.bound ? view.binding : view.birth_path, .newest = post->remote}, now);
+}
+
 static void take_post(struct jump_swan *swan, const struct jump_swan_post *post)
 {
     struct jump_instance *instance = &role_of(swan, post->role)->instance;
@@ -403,6 +427,9 @@ static void take_post(struct jump_swan *swan, const struct jump_swan_post *post)
         in.kind = JUMP_IN_CLOSE;
         in.reason = JUMP_REASON_HOST_TERMINATED;
         break;
+    case JUMP_SWAN_POST_AGAIN:
+        take_again(swan, post);
+        return;
     case JUMP_SWAN_POST_NETWORKS:
         networks_changed(swan);
         return;

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sodium.h>
+
 #include "strongswan/adapter.h"
 #include "system/clock.h"
 
@@ -71,6 +73,22 @@ static job_t *job_for(struct jump_swan_peer *peer)
     return jump_swan_rebind_job(peer->host);
 }
 
+static void digest_of(ike_sa_t *sa, uint8_t user[JUMP_SWAN_USER_BYTES])
+{
+    identification_t *ends[] = {sa->get_my_id(sa), sa->get_other_eap_id(sa)};
+    crypto_generichash_state state;
+
+    (void)crypto_generichash_init(&state, NULL, 0, JUMP_SWAN_USER_BYTES);
+    for (size_t i = 0; i < 2; i++) {
+        chunk_t encoding = ends[i]->get_encoding(ends[i]);
+        uint64_t kind[] = {(uint64_t)ends[i]->get_type(ends[i]), encoding.len};
+
+        (void)crypto_generichash_update(&state, (const uint8_t *)kind, sizeof kind);
+        (void)crypto_generichash_update(&state, encoding.ptr, encoding.len);
+    }
+    (void)crypto_generichash_final(&state, user, JUMP_SWAN_USER_BYTES);
+}
+
 static void queue(job_t *job)
 {
     if (job != NULL)
@@ -105,6 +123,7 @@ jump_host jump_swan_peer_add(struct jump_swan *swan, ike_sa_t *sa, enum jump_rol
     jump_swan_path_from_host(&peer->remote, sa->get_other_host(sa));
     peer->birth = role == JUMP_CLIENT ? peer->local : peer->remote;
     (void)snprintf(peer->name, sizeof peer->name, "%Y", sa->get_other_eap_id(sa));
+    digest_of(sa, peer->user);
     swan->lock->lock(swan->lock);
     swan->by_host->put(swan->by_host, key_of(host), peer);
     (void)add_object(swan, peer, sa, id);
@@ -197,6 +216,25 @@ jump_host jump_swan_peer_host(struct jump_swan *swan, ike_sa_t *sa)
     peer = swan->by_sa->get(swan->by_sa, sa);
     if (peer != NULL && peer->phase != JUMP_SWAN_ENDED)
         host = peer->host;
+    swan->lock->unlock(swan->lock);
+    return host;
+}
+
+jump_host jump_swan_peer_like(struct jump_swan *swan, ike_sa_t *sa)
+{
+    uint8_t user[JUMP_SWAN_USER_BYTES];
+    enumerator_t *enumerator;
+    struct jump_swan_peer *peer;
+    jump_host host = 0;
+    void *key;
+
+    digest_of(sa, user);
+    swan->lock->lock(swan->lock);
+    enumerator = swan->by_host->create_enumerator(swan->by_host);
+    while (host == 0 && enumerator->enumerate(enumerator, &key, &peer))
+        if (peer->role == JUMP_SERVER && peer->phase < JUMP_SWAN_DOOMED && memcmp(peer->user, user, sizeof user) == 0)
+            host = peer->host;
+    enumerator->destroy(enumerator);
     swan->lock->unlock(swan->lock);
     return host;
 }

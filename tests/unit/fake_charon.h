@@ -12,6 +12,7 @@
 
 #include <daemon.h>
 #include <sa/ikev2/keymat_v2.h>
+#include <sa/task.h>
 
 #include "runner.h"
 #include "strongswan/adapter.h"
@@ -34,7 +35,7 @@ struct fake_sa {
     ike_sa_t public; /* first: an ike_sa_t * is one of these */
     ike_sa_id_t *id;
     host_t *me, *other;
-    identification_t *peer;
+    identification_t *peer, *mine;
     ike_sa_state_t state;
     ike_version_t version;
     unsigned conditions, extensions;
@@ -49,6 +50,7 @@ struct fake_sa {
     child_sa_t *children[3];
     unsigned children_len;
     peer_cfg_t *peer_cfg;
+    bool reauth_is_active; /* the task that deletes, and then begins anew */
     bool out, destroyed; /* checked out; destroyed by its manager */
 };
 
@@ -71,6 +73,7 @@ static status_t did(ike_sa_t *this, unsigned *counter, char initial)
 static ike_sa_id_t *sa_get_id(ike_sa_t *this) { return fake(this)->id; }
 static host_t *sa_get_my_host(ike_sa_t *this) { return fake(this)->me; }
 static host_t *sa_get_other_host(ike_sa_t *this) { return fake(this)->other; }
+static identification_t *sa_get_mine(ike_sa_t *this) { return fake(this)->mine; }
 static identification_t *sa_get_peer(ike_sa_t *this) { return fake(this)->peer; }
 static ike_sa_state_t sa_get_state(ike_sa_t *this) { return fake(this)->state; }
 static void sa_set_state(ike_sa_t *this, ike_sa_state_t state) { fake(this)->state = state; }
@@ -178,6 +181,33 @@ static enumerator_t *sa_children(ike_sa_t *this)
     return &e->public;
 }
 
+static task_type_t reauth_type(task_t *this) { (void)this; return TASK_IKE_REAUTH; }
+
+struct tasks {
+    enumerator_t public;
+    task_t task;
+    bool left;
+};
+
+static bool tasks_next(enumerator_t *this, va_list arguments)
+{
+    struct tasks *e = (struct tasks *)this;
+    task_t **out;
+
+    VA_ARGS_VGET(arguments, out);
+    *out = &e->task;
+    return e->left ? !(e->left = FALSE) : FALSE;
+}
+
+static enumerator_t *sa_tasks(ike_sa_t *this, task_queue_t queue)
+{
+    struct tasks *e;
+
+    INIT(e, .public = {.enumerate = enumerator_enumerate_default, .venumerate = tasks_next, .destroy = children_end},
+         .task = {.get_type = reauth_type}, .left = queue == TASK_QUEUE_ACTIVE && fake(this)->reauth_is_active);
+    return &e->public;
+}
+
 #ifndef FAKES
 #define FAKES 16
 #endif
@@ -198,18 +228,20 @@ static ike_sa_t *new_sa(bool initiator)
     memset(sa, 0, sizeof *sa);
     sa->public = (ike_sa_t){
         .get_id = sa_get_id, .get_my_host = sa_get_my_host, .get_other_host = sa_get_other_host,
-        .get_other_id = sa_get_peer, .get_other_eap_id = sa_get_peer, .get_state = sa_get_state, .set_state = sa_set_state, .get_version = sa_get_version,
+        .get_my_id = sa_get_mine, .get_other_id = sa_get_peer, .get_other_eap_id = sa_get_peer, .get_state = sa_get_state, .set_state = sa_set_state, .get_version = sa_get_version,
         .get_statistic = sa_get_statistic,
         .get_keymat = sa_get_keymat, .get_peer_cfg = sa_get_peer_cfg, .has_condition = sa_has_condition,
         .set_condition = sa_set_condition, .supports_extension = sa_supports, .enable_extension = sa_enable,
         .update_hosts = sa_update_hosts, .retransmit = sa_retransmit, .delete = sa_delete, .roam = sa_roam,
         .send_dpd = sa_send_dpd, .rekey = sa_rekey, .reauth = sa_reauth, .rekey_child_sa = sa_rekey_child,
-        .delete_child_sa = sa_delete_child, .reestablish = sa_reestablish, .create_child_sa_enumerator = sa_children};
+        .delete_child_sa = sa_delete_child, .reestablish = sa_reestablish, .create_child_sa_enumerator = sa_children,
+        .create_task_enumerator = sa_tasks};
     fakes_len++;
     sa->id = ike_sa_id_create(IKEV2_MAJOR_VERSION, fakes_len, 1000 + fakes_len, initiator);
     sa->me = host_of("198.51.100.1", 4500);
     sa->other = host_of("203.0.113.7", 4500);
     sa->peer = identification_create_from_string("peer@lab");
+    sa->mine = identification_create_from_string("gateway@lab");
     sa->state = IKE_ESTABLISHED;
     sa->version = IKEV2;
     sa->conditions = initiator ? COND_ORIGINAL_INITIATOR : 0;
@@ -428,6 +460,7 @@ static inline void end(void)
         fakes[i].me->destroy(fakes[i].me);
         fakes[i].other->destroy(fakes[i].other);
         fakes[i].peer->destroy(fakes[i].peer);
+        fakes[i].mine->destroy(fakes[i].mine);
     }
     library_deinit();
 }

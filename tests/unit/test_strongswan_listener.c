@@ -491,6 +491,217 @@ static void test_strongswan_listener_changed_networks_are_told_once_and_to_a_cli
     listen_end();
 }
 
+/* --- one user in two places --------------------------------------------------------------------------------------- */
+
+static ike_sa_t *older[3];
+static unsigned older_len;
+static enum { BY_CONTACT, BY_REPLACE, BY_KEEP } policy;
+
+static bool tell_alert(ike_sa_t *sa, ...)
+{
+    va_list none;
+    bool stays;
+
+    va_start(none, sa);
+    stays = listener->alert(listener, sa, ALERT_UNIQUE_REPLACE, none);
+    va_end(none);
+    return stays;
+}
+
+/* As charon's own: INITIAL_CONTACT ends and destroys, `replace` alerts and deletes or, at the same address, waits. */
+static bool charons_check(ike_sa_manager_t *this, ike_sa_t *sa, bool force_replace)
+{
+    CU_ASSERT_PTR_EQUAL(this, charon->ike_sa_manager);
+    CU_ASSERT_EQUAL(force_replace, policy == BY_CONTACT);
+    for (unsigned i = 0; i < older_len; i++) {
+        if (policy == BY_CONTACT) {
+            CU_ASSERT_TRUE(listener->ike_updown(listener, older[i], FALSE));
+            destroyed(older[i]);
+        } else if (policy == BY_REPLACE) {
+            CU_ASSERT_TRUE(tell_alert(older[i]));
+            if (!sa->get_other_host(sa)->equals(sa->get_other_host(sa), older[i]->get_other_host(older[i])))
+                CU_ASSERT_TRUE(listener->ike_state_change(listener, older[i], IKE_DELETING));
+        }
+    }
+    return policy == BY_KEEP && older_len > 0;
+}
+
+static void unique_begin(void)
+{
+    fake_manager.check_uniqueness = charons_check;
+    older_len = 0;
+    listen_begin();
+    CU_ASSERT_TRUE(fake_manager.check_uniqueness != charons_check);
+}
+
+static void unique_end(void)
+{
+    listen_end();
+    CU_ASSERT_TRUE(fake_manager.check_uniqueness == charons_check);
+    fake_manager.check_uniqueness = NULL;
+}
+
+/* A server's session of this user, its OPEN taken. */
+static ike_sa_t *living(const char *user)
+{
+    ike_sa_t *sa = new_sa(false);
+
+    fake(sa)->peer->destroy(fake(sa)->peer);
+    fake(sa)->peer = identification_create_from_string((char *)user);
+    fake(sa)->keymat.get_skd = get_skd;
+    fake(sa)->extensions = JUMP_SWAN_EXT_SPEAKS;
+    CU_ASSERT_TRUE(listener->ike_updown(listener, sa, TRUE));
+    CU_ASSERT_TRUE_FATAL(next_post());
+    CU_ASSERT_EQUAL(post.kind, JUMP_SWAN_POST_OPEN);
+    older[older_len++] = sa;
+    return sa;
+}
+
+/* Somebody authenticates as peer@lab, at this port of the address where all of them are. @return as charon has it */
+static bool comes(uint16_t port)
+{
+    ike_sa_t *sa = new_sa(false);
+
+    fake(sa)->other->destroy(fake(sa)->other);
+    fake(sa)->other = host_of("203.0.113.7", port);
+    return charon->ike_sa_manager->check_uniqueness(charon->ike_sa_manager, sa, policy == BY_CONTACT);
+}
+
+/* True if the next post is this session's AGAIN, of a newcomer at this port. */
+static bool again(jump_host host, uint16_t port, bool stays)
+{
+    return next_post() && post.kind == JUMP_SWAN_POST_AGAIN && post.role == JUMP_SERVER && post.host == host
+           && post.remote.port == port && memcmp(post.remote.ip + 12, "\xcb\x00\x71\x07", 4) == 0 && post.stays == stays;
+}
+
+static bool closes(jump_host host)
+{
+    return next_post() && post.kind == JUMP_SWAN_POST_CLOSE && post.host == host;
+}
+
+static void test_strongswan_listener_who_comes_by_initial_contact_is_told_before_the_session_s_end(void)
+{
+    unique_begin();
+    policy = BY_CONTACT;
+    (void)living("peer@lab");
+    CU_ASSERT_FALSE(comes(4500)); /* from wherever, its own address too: it lost its state, or is another */
+    CU_ASSERT_TRUE(again(1, 4500, false));
+    CU_ASSERT_TRUE(closes(1));
+    CU_ASSERT_FALSE(next_post());
+    unique_end();
+}
+
+static void test_strongswan_listener_A36_who_comes_again_without_memory_ends_the_session_all_the_same(void)
+{
+    unique_begin();
+    policy = BY_CONTACT;
+    (void)living("peer@lab");
+    allocations_left = 0;
+    CU_ASSERT_FALSE(comes(7));
+    allocations_left = -1;
+    CU_ASSERT_TRUE(closes(1)); /* and is not counted */
+    CU_ASSERT_FALSE(next_post());
+    unique_end();
+}
+
+static void test_strongswan_listener_one_newcomer_is_one_whatever_it_ends(void)
+{
+    ike_sa_t *newer;
+
+    unique_begin();
+    policy = BY_CONTACT;
+    (void)living("peer@lab");
+    newer = new_sa(false);
+    fake(newer)->keymat.get_skd = get_skd;
+    CU_ASSERT_TRUE(listener->ike_rekey(listener, older[0], newer));
+    CU_ASSERT_TRUE(next_post());
+    older[older_len++] = newer; /* the old object is still there */
+    (void)living("peer@lab");   /* `no`, without INITIAL_CONTACT */
+    CU_ASSERT_FALSE(comes(7));
+    for (unsigned seen = 0; next_post();) {
+        seen += post.kind == JUMP_SWAN_POST_AGAIN;
+        CU_ASSERT_EQUAL(seen, 1);
+    }
+    older_len = 0;
+    CU_ASSERT_FALSE(comes(7)); /* with nobody there */
+    CU_ASSERT_FALSE(next_post());
+    unique_end();
+}
+
+static void test_strongswan_listener_replace_is_told_at_the_alert_and_a_reauthentication_is_not(void)
+{
+    ike_sa_t *sa;
+
+    unique_begin();
+    policy = BY_REPLACE;
+    sa = living("peer@lab");
+    CU_ASSERT_FALSE(comes(4500)); /* from its own address */
+    CU_ASSERT_FALSE(next_post());
+    CU_ASSERT_TRUE(listener->ike_updown(listener, sa, FALSE)); /* ten seconds later */
+    CU_ASSERT_TRUE(closes(1));
+    CU_ASSERT_FALSE(next_post());
+    older_len = 0;
+    sa = living("peer@lab");
+    CU_ASSERT_FALSE(comes(4501)); /* from behind the same NAT */
+    CU_ASSERT_TRUE(again(2, 4501, false));
+    CU_ASSERT_FALSE(next_post());
+    CU_ASSERT_TRUE(listener->ike_updown(listener, sa, FALSE)); /* its peer has answered the DELETE */
+    CU_ASSERT_TRUE(closes(2));
+    CU_ASSERT_FALSE(next_post());
+    unique_end();
+}
+
+static void test_strongswan_listener_keep_is_told_too_and_names_the_session_that_stays(void)
+{
+    unique_begin();
+    policy = BY_KEEP;
+    (void)living("other@lab");
+    older_len = 0;
+    (void)living("peer@lab");
+    CU_ASSERT_TRUE(comes(7));
+    CU_ASSERT_TRUE(again(2, 7, true));
+    CU_ASSERT_FALSE(next_post());
+    jump_swan_peer_end(swan, 2, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
+    CU_ASSERT_TRUE(comes(7)); /* the session is over, and only its IKE_SA is still there */
+    CU_ASSERT_FALSE(next_post());
+    unique_end();
+}
+
+static void test_strongswan_listener_what_ends_for_other_reasons_is_nobody_s_coming_again(void)
+{
+    ike_sa_t *sa, *newer;
+
+    unique_begin();
+    policy = BY_REPLACE;
+    sa = living("peer@lab");
+    older_len = 0;
+    CU_ASSERT_FALSE(comes(7)); /* `never`, or `no` without INITIAL_CONTACT: both go on */
+    CU_ASSERT_FALSE(next_post());
+    CU_ASSERT_TRUE(tell_alert(sa)); /* in no check */
+    CU_ASSERT_TRUE(tell_alert(NULL));
+    newer = new_sa(false);
+    fake(newer)->keymat.get_skd = get_skd;
+    CU_ASSERT_TRUE(listener->ike_rekey(listener, sa, newer)); /* a rekeying */
+    CU_ASSERT_TRUE(next_post());
+    CU_ASSERT_EQUAL(post.kind, JUMP_SWAN_POST_EPOCH);
+    destroyed(sa);
+    CU_ASSERT_FALSE(next_post());
+    CU_ASSERT_TRUE(listener->ike_updown(listener, newer, FALSE)); /* the peer's DELETE, before it comes again */
+    CU_ASSERT_TRUE(closes(1));
+    older[older_len++] = newer;
+    policy = BY_CONTACT;
+    jump_swan_peer_end(swan, 1, false, JUMP_REASON_HOST_TERMINATED, JUMP_REASON_NONE);
+    CU_ASSERT_FALSE(comes(7)); /* its session is over */
+    CU_ASSERT_FALSE(next_post());
+    older_len = 0;
+    older[older_len++] = established(true, true); /* a client's own session is none of the gateway's */
+    CU_ASSERT_TRUE(next_post());
+    CU_ASSERT_FALSE(comes(7));
+    CU_ASSERT_TRUE(closes(2));
+    CU_ASSERT_FALSE(next_post());
+    unique_end();
+}
+
 #define TESTS(X)                                                                               \
     X(test_strongswan_listener_a_client_announces_in_the_request_with_its_identity_alone)      \
     X(test_strongswan_listener_a_server_answers_who_announced_and_nobody_else)                 \
@@ -502,5 +713,11 @@ static void test_strongswan_listener_changed_networks_are_told_once_and_to_a_cli
     X(test_strongswan_listener_where_there_can_be_no_session_the_ike_sa_is_closed)             \
     X(test_strongswan_listener_A36_without_memory_a_handshake_is_refused_and_nothing_is_left_of_it) \
     X(test_strongswan_listener_A36_an_end_needs_no_memory_and_a_rekeying_without_any_is_refused) \
-    X(test_strongswan_listener_changed_networks_are_told_once_and_to_a_client_alone)
+    X(test_strongswan_listener_changed_networks_are_told_once_and_to_a_client_alone)           \
+    X(test_strongswan_listener_who_comes_by_initial_contact_is_told_before_the_session_s_end)  \
+    X(test_strongswan_listener_A36_who_comes_again_without_memory_ends_the_session_all_the_same) \
+    X(test_strongswan_listener_one_newcomer_is_one_whatever_it_ends)                           \
+    X(test_strongswan_listener_replace_is_told_at_the_alert_and_a_reauthentication_is_not)     \
+    X(test_strongswan_listener_keep_is_told_too_and_names_the_session_that_stays)              \
+    X(test_strongswan_listener_what_ends_for_other_reasons_is_nobody_s_coming_again)
 RUN_TESTS("strongswan_listener", TESTS)

@@ -238,7 +238,22 @@ static enumerator_t *some_cfgs(backend_manager_t *this, host_t *me, host_t *othe
     return e;
 }
 
+/* As charon's own by INITIAL_CONTACT: the older one that the test names goes, and its peer is not asked. */
+static ike_sa_t *older;
+static bool check_unique(ike_sa_manager_t *this, ike_sa_t *newer, bool force_replace)
+{
+    ike_sa_t *sa = check_out(fake(older));
+
+    (void)this, (void)newer, (void)force_replace;
+    pthread_mutex_lock(&bus_lock);
+    (void)listener->ike_updown(listener, sa, FALSE);
+    pthread_mutex_unlock(&bus_lock);
+    destroy_sa(sa);
+    return FALSE;
+}
+
 static ike_sa_manager_t manager = {
+    .check_uniqueness = check_unique,
     .checkout = manager_checkout, .checkin = manager_checkin, .checkin_and_destroy = manager_checkin_and_destroy};
 static bus_t bus = {.log = log_nothing, .add_listener = fake_add_listener, .remove_listener = fake_remove_listener};
 static kernel_interface_t kernel;
@@ -587,6 +602,7 @@ static void charon_end(void)
         fakes[i].me->destroy(fakes[i].me);
         fakes[i].other->destroy(fakes[i].other);
         fakes[i].peer->destroy(fakes[i].peer);
+        fakes[i].mine->destroy(fakes[i].mine);
     }
     library_deinit();
 }
@@ -655,8 +671,65 @@ static void test_strongswan_threads_a_stop_meets_sessions_that_are_being_born(vo
         story(0, 0);
 }
 
+/* How often this is in the server's audit. */
+static unsigned recorded(const char *what)
+{
+    char path[512], *line = NULL;
+    size_t cap = 0;
+    unsigned count = 0;
+    FILE *file;
+
+    snprintf(path, sizeof path, "%s/charon.jsonl", scratch.folder);
+    file = fopen(path, "r");
+    while (file != NULL && getline(&line, &cap, file) > 0)
+        count += strstr(line, what) != NULL;
+    if (file != NULL)
+        fclose(file);
+    free(line);
+    return count;
+}
+
+/* Everybody here is peer@lab; so many of them are thrown out by one who comes again. @return alarms in the audit */
+static unsigned alarms_after(unsigned times)
+{
+    unsigned alarms;
+    pthread_t own[3], two[2];
+
+    scratch_open(&scratch);
+    charon_begin();
+    begin_thread(&own[0], receiver, 0);
+    begin_thread(&own[1], worker, 0);
+    begin_thread(&own[2], worker, 0);
+    begin_thread(&two[0], bring_up_all, 0);
+    begin_thread(&two[1], bring_up_all, 1);
+    join(two, 2);
+    UNTIL(all_bound(JUMP_CLIENT) && all_bound(JUMP_SERVER));
+    for (unsigned i = 0; i < times; i++) {
+        older = ends[i][1][0];
+        CU_ASSERT_FALSE(charon->ike_sa_manager->check_uniqueness(charon->ike_sa_manager, ends[PAIRS - 1][1][1], TRUE));
+    }
+    UNTIL(recorded("SessionTerminated") >= times);
+    alarms = recorded("SecurityCredentialsShared");
+    begin_thread(&two[0], take_down, 0);
+    begin_thread(&two[1], take_down, 1);
+    join(two, 2);
+    workers_end = true;
+    join(own, 3);
+    charon_end();
+    CU_ASSERT_EQUAL(recorded("SecurityCredentialsShared"), alarms); /* each was written before its session's end */
+    scratch_close(&scratch);
+    return alarms;
+}
+
+static void test_strongswan_threads_one_user_who_comes_again_is_an_alarm_from_the_third_time_on(void)
+{
+    CU_ASSERT_EQUAL(alarms_after(2), 0);
+    CU_ASSERT_EQUAL(alarms_after(4), 2);
+}
+
 #define TESTS(X)                                                                          \
     X(test_strongswan_threads_sessions_are_born_move_and_end_under_all_of_charons_threads) \
-    X(test_strongswan_threads_a_stop_meets_sessions_that_are_being_born)
+    X(test_strongswan_threads_a_stop_meets_sessions_that_are_being_born) \
+    X(test_strongswan_threads_one_user_who_comes_again_is_an_alarm_from_the_third_time_on)
 
 RUN_TESTS("strongswan_threads", TESTS)
