@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <processing/jobs/callback_job.h>
+#include <sa/task.h>
 
 #include "strongswan/adapter.h"
 #include "system/clock.h"
@@ -213,6 +214,22 @@ static bool is_meant(enum jump_reason reason)
     return reason == JUMP_REASON_OPERATOR_TERMINATED || reason == JUMP_REASON_HOST_TERMINATED;
 }
 
+/* charon's own way to reauthenticate, unless make_before_break, deletes first and begins anew when that is answered. */
+static bool is_reauthenticating(ike_sa_t *sa)
+{
+    enumerator_t *tasks;
+    task_t *task;
+    bool found = false;
+
+    if (!sa->has_condition(sa, COND_REAUTHENTICATING))
+        return false;
+    tasks = sa->create_task_enumerator(sa, TASK_QUEUE_ACTIVE);
+    while (!found && tasks->enumerate(tasks, &task))
+        found = task->get_type(task) == TASK_IKE_REAUTH;
+    tasks->destroy(tasks);
+    return found;
+}
+
 /* The client begins anew. What the configuration says about a dead peer comes first (it keeps the virtual IP), on either end;
  * where it says nothing, the session that was there is what somebody wanted. */
 static void begin_again(ike_sa_t *sa, const struct task *task)
@@ -224,6 +241,10 @@ static void begin_again(ike_sa_t *sa, const struct task *task)
     child_cfg_t *config;
     job_t *job;
 
+    if (!is_meant(task->reason) && is_reauthenticating(sa)) {
+        (void)sa->reestablish(sa); /* the server's end of the session has been faster than its answer */
+        return;
+    }
     if (is_meant(task->reason) || sa->get_state(sa) == IKE_DELETING)
         return; /* somebody here wants it to end */
     if (task->reason == JUMP_REASON_PEER_TERMINATED && is_meant(task->peer_reason)) {

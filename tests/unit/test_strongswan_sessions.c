@@ -739,6 +739,7 @@ static jump_time lifetime = JUMP_MS(3600000);
 
 static enum jump_reason peer_reason; /* what the peer gave as its own */
 static ike_sa_state_t last_state;
+static bool deletes, reauthenticates, makes_before; /* the IKE_SA when it is doomed */
 static int memory = -1; /* allocations that succeed while its job runs; -1: all */
 
 /* A session of an hour with two children is doomed; what its client does then. @return how many children were initiated */
@@ -756,6 +757,9 @@ static unsigned after(enum jump_role role, bool reestablish, status_t charons, e
     fake(sa)->children[2] = &replaced_child;
     fake(sa)->children_len = 3;
     references = 0;
+    fake(sa)->state = deletes ? IKE_DELETING : IKE_ESTABLISHED;
+    fake(sa)->conditions |= reauthenticates ? COND_REAUTHENTICATING : 0;
+    fake(sa)->reauth_is_active = reauthenticates && !makes_before;
     now += lifetime;
     jump_swan_peer_end(swan, host, true, reason, peer_reason);
     allocations_left = memory;
@@ -816,6 +820,29 @@ static void test_strongswan_sessions_A36_without_memory_a_client_says_that_it_do
     end();
 }
 
+static void test_strongswan_sessions_a_reauthentication_that_deletes_first_begins_anew_however_fast_the_server_is(void)
+{
+    unsigned asked;
+
+    begin();
+    on_destroying = gone;
+    deletes = true;
+    peer_reason = JUMP_REASON_HOST_TERMINATED; /* the server has heard the DELETE, and its answer is on its way */
+    CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, SUCCESS, JUMP_REASON_PEER_TERMINATED, &asked), 0);
+    CU_ASSERT_EQUAL(asked, 0); /* somebody here wants it to end */
+    reauthenticates = true;
+    CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, SUCCESS, JUMP_REASON_PEER_TERMINATED, &asked), 0);
+    CU_ASSERT_EQUAL(asked, 1);
+    CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, SUCCESS, JUMP_REASON_OPERATOR_TERMINATED, &asked), 0);
+    CU_ASSERT_EQUAL(asked, 0);
+    makes_before = true; /* the newer one is there already */
+    CU_ASSERT_EQUAL(after(JUMP_CLIENT, true, SUCCESS, JUMP_REASON_PEER_TERMINATED, &asked), 0);
+    CU_ASSERT_EQUAL(asked, 0);
+    deletes = reauthenticates = makes_before = false;
+    peer_reason = JUMP_REASON_NONE;
+    end();
+}
+
 static void test_strongswan_sessions_clients_whose_sessions_end_young_wait_before_they_begin_anew(void)
 {
     uint32_t longest = 0;
@@ -863,6 +890,7 @@ static void test_strongswan_sessions_clients_whose_sessions_end_young_wait_befor
     X(test_strongswan_sessions_an_object_that_gives_up_when_it_is_taken_up_is_destroyed)  \
     X(test_strongswan_sessions_a_doomed_session_takes_all_its_objects_along)              \
     X(test_strongswan_sessions_a_client_begins_anew_as_configured_and_else_as_it_was)                \
+    X(test_strongswan_sessions_a_reauthentication_that_deletes_first_begins_anew_however_fast_the_server_is) \
     X(test_strongswan_sessions_A36_without_memory_a_client_says_that_it_does_not_begin_anew) \
     X(test_strongswan_sessions_clients_whose_sessions_end_young_wait_before_they_begin_anew)
 RUN_TESTS("strongswan_sessions", TESTS)
