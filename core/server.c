@@ -434,6 +434,11 @@ int jump_server_store(struct jump_engine *e, const struct jump_input *in)
         bool bound = part(s)->pending.kind == JUMP_PENDING_ATTACH || part(s)->pending.kind == JUMP_PENDING_BIND;
         if (bound && in->store_result == JUMP_STORE_DONE) /* the record is ahead by what the commit would have done: two at most */
             s->version = s->version < UINT64_MAX - 2 ? s->version + 2 : UINT64_MAX;
+        if (part(s)->pending.kind != JUMP_PENDING_FOLLOW && in->store_result == JUMP_STORE_DONE) { /* nor does the rest go back */
+            s->generation = part(s)->pending.generation;
+            s->attempt = part(s)->pending.attempt;
+            part(s)->reattach_high = part(s)->pending.counter;
+        }
         part(s)->pending.kind = JUMP_PENDING_NONE;
         jump_server_last_write(e, s);
         return 0;

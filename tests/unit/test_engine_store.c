@@ -35,6 +35,8 @@ static uint64_t number(size_t at)
 }
 #define WRITTEN_VERSION number(2)
 #define WRITTEN_GENERATION number(10)
+#define WRITTEN_ATTEMPT number(41)
+#define WRITTEN_COUNTER number(49)
 
 static void begin(void)
 {
@@ -339,12 +341,15 @@ static void test_store_a_session_that_ends_while_a_write_is_out_writes_its_end_a
         CU_ASSERT_EQUAL(S().state, JUMP_TERMINATED);
         CU_ASSERT_EQUAL(w.server_ends, 1);
         CU_ASSERT_EQUAL(last_writes, 0); /* at most one write is out */
-        uint64_t asked = WRITTEN_VERSION;
+        uint64_t asked = WRITTEN_VERSION, generation = WRITTEN_GENERATION, attempt = WRITTEN_ATTEMPT, counter = WRITTEN_COUNTER;
         CU_ASSERT_EQUAL(world_feed_server(&w, &in), JUMP_ERR_UNKNOWN);
         world_answer_held(&w, (enum jump_store_result)result);
         CU_ASSERT_EQUAL(last_writes, 1);
         CU_ASSERT_EQUAL(written[1], JUMP_MODE_TERMINATED);
         CU_ASSERT_TRUE(WRITTEN_VERSION > asked || result != JUMP_STORE_DONE); /* I8: what was taken is not written over by less */
+        CU_ASSERT_TRUE(attempt > 0 && counter > 0);
+        if (result == JUMP_STORE_DONE)
+            CU_ASSERT_TRUE(WRITTEN_GENERATION == generation && WRITTEN_ATTEMPT == attempt && WRITTEN_COUNTER == counter);
         CU_ASSERT_EQUAL(binds, 0);
         CU_ASSERT_EQUAL(w.last_from_server[JUMP_MSG_REATTACH_ACCEPT].len, 0);
         w.store = WORLD_STORE_NOW;
