@@ -31,10 +31,13 @@ bool sim_is_stranger(const struct jump_path *path)
 void sim_overheard(struct sim *sim, const struct sim_flight *flight)
 {
     struct sim_client *c = &sim->clients[flight->client];
-    struct sim_kept *kept = &c->kept[c->kept_count++ % SIM_REMEMBERED];
+    struct sim_kept *kept = &c->kept[c->kept_count % SIM_NEWEST];
     *kept = (struct sim_kept){ .to_server = flight->to_server, .len = flight->len, .gateway = flight->gateway,
                                .uplink = flight->uplink, .serial = flight->serial };
     memcpy(kept->bytes, flight->bytes, flight->len);
+    if (c->kept_count % 8 == 0)
+        memcpy(&c->kept[SIM_NEWEST + c->kept_count / 8 % SIM_OLDER], kept, offsetof(struct sim_kept, bytes) + flight->len);
+    c->kept_count++;
     if (sim->now >= c->copy_until)
         return;
     uint64_t draw = luck(sim, flight->client, (uint64_t)c->kept_count << 2);
@@ -88,7 +91,9 @@ static bool load(struct sim *sim, struct sim_flight *f, uint16_t n, uint64_t dra
     struct sim_client *c = &sim->clients[n];
     if (c->kept_count == 0)
         return false;
-    const struct sim_kept *kept = &c->kept[draw % (c->kept_count < SIM_REMEMBERED ? c->kept_count : SIM_REMEMBERED)];
+    uint32_t newest = c->kept_count < SIM_NEWEST ? c->kept_count : SIM_NEWEST, older = (c->kept_count + 7) / 8;
+    uint32_t which = (uint32_t)(draw % (newest + (older < SIM_OLDER ? older : SIM_OLDER)));
+    const struct sim_kept *kept = &c->kept[which < newest ? which : SIM_NEWEST + which - newest];
     memset(f, 0, offsetof(struct sim_flight, bytes));
     f->to_server = kept->to_server;
     f->len = kept->len;

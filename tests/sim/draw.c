@@ -48,6 +48,28 @@ static const uint8_t troubles[] = {
     SIM_OP_STEAL, SIM_OP_OPERATOR, SIM_OP_REKEY, SIM_OP_REKEY, SIM_OP_ADVICE, SIM_OP_DATA, SIM_OP_DATA,
 };
 
+/* Another mapping every few seconds while somebody works: more switches than the rate allows. */
+static void wander(struct sim_script *script, struct dice *d, uint32_t at, uint32_t n)
+{
+    uint32_t times = 8 + (uint32_t)draw(d, 24), pace = span(d, 1000, 2);
+    PUT(SIM_OP_DATA, n, 200, times * pace);
+    for (; times > 0; times--, at += pace)
+        for (uint32_t uplink = 0; uplink < SIM_UPLINKS; uplink++)
+            PUT(SIM_OP_REBIND, n, uplink);
+}
+
+/* The store is silent, for longer than a path may be dead, while clients move: what they commit is out when their old paths die. */
+static void silent_store(struct sim_script *script, struct dice *d, uint32_t at, uint32_t g)
+{
+    uint32_t lasts = span(d, 5000, 5);
+    PUT(SIM_OP_STORE, g, SIM_STORE_STUCK, 5, lasts);
+    for (uint32_t movers = 4 + (uint32_t)draw(d, 8); movers > 0; movers--) {
+        uint32_t n = (uint32_t)draw(d, script->clients), later = at + (uint32_t)draw(d, lasts);
+        for (uint32_t uplink = 0; uplink < SIM_UPLINKS; uplink++)
+            put(script, later, SIM_OP_REBIND, (const uint32_t[SIM_ARGS]){ n, uplink });
+    }
+}
+
 static void befall(struct sim_script *script, struct dice *d, uint32_t at, uint32_t n)
 {
     enum sim_op_kind kind = (enum sim_op_kind)troubles[draw(d, sizeof troubles)];
@@ -83,6 +105,11 @@ static void befall(struct sim_script *script, struct dice *d, uint32_t at, uint3
         break;
     case SIM_OP_JITTER:
         PUT(kind, n, uplink, ms, lasts);
+        break;
+    case SIM_OP_REBIND:
+        PUT(kind, n, uplink);
+        if (four == 0)
+            wander(script, d, at, n);
         break;
     case SIM_OP_RENUMBER:
         PUT(kind, n, uplink, four & 1);
@@ -135,6 +162,9 @@ static void befall_gateway(struct sim_script *script, struct dice *d, uint32_t a
         break;
     case 3:
         PUT(SIM_OP_CROWD, g, span(d, 4, 6));
+        break;
+    case 4:
+        silent_store(script, d, at, g);
         break;
     default:
         PUT(SIM_OP_STORE, g, 1 + (uint32_t)draw(d, 4), span(d, 5, 9), span(d, 500, 7));

@@ -137,10 +137,15 @@ static void new_policy(struct sim *sim, uint16_t g, uint32_t which)
         policy.transport_lost_ttl_ms = policy.recovery_window_ms = 20000;
     else
         policy.loss_volatile_threshold = 0; /* not valid */
-    if (gateway->node.engine && !sim_stands_still(sim, &gateway->node) && sim_feed(sim, &gateway->node, &in) == 0) {
+    if (!gateway->node.engine || sim_stands_still(sim, &gateway->node))
+        return;
+    sim->new_policy = true;
+    bool taken = sim_feed(sim, &gateway->node, &in) == 0;
+    sim->new_policy = false;
+    if (taken) {
         struct jump_input tick = { .kind = JUMP_IN_TICK };
         gateway->node.config.policy = policy;
-        sim_oracle_bounds(sim, &gateway->node);
+        sim_oracle_bounds(sim, &gateway->node, &policy);
         sim_feed(sim, &gateway->node, &tick); /* what is over by the new bounds is due at once */
         sim_oracle_look(sim, &gateway->node);
     }

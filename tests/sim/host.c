@@ -117,6 +117,8 @@ static void store(struct sim *sim, struct sim_node *node, const struct jump_acti
     answer->path.scope = (uint32_t)big(action->bytes + 34, 4);
     answer->path.port = (uint16_t)big(action->bytes + 38, 2);
     answer->path.proto = action->bytes[40];
+    answer->attempt = big(action->bytes + 41, 8);
+    answer->counter = big(action->bytes + 49, 8);
     answer->in.store_result = JUMP_STORE_FAILED;
     if (mode != SIM_STORE_FAIL)
         answer->in.store_result = sim_oracle_write(sim, node, action, &answer->in.revision);

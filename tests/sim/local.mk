@@ -24,4 +24,4 @@ tests_unit_test_simulation_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=jump_seal_challenge,--wrap=jump_seal_open,--wrap=jump_session_expires_at,--wrap=jump_session_key_expires_at \
 	-Wl,--wrap=jump_client_deadline,--wrap=jump_client_due,--wrap=jump_audit_security,--wrap=jump_audit_reason \
 	-Wl,--wrap=jump_health_judge,--wrap=jump_session_bytes,--wrap=jump_keys_derive,--wrap=jump_server_store \
-	-Wl,--wrap=jump_client_datagram,--wrap=jump_engine_feed
+	-Wl,--wrap=jump_client_datagram,--wrap=jump_engine_feed,--wrap=jump_table_bind,--wrap=jump_seal_message

@@ -8,6 +8,36 @@
 
 #include "sim.h"
 
+/* A session has the policy that it was born under; what the books cannot know of a client's, they take over at its birth if no
+ * bound is wider than it asked for, nor tighter than its server's, and nothing else differs from its server's. */
+static void policy(struct sim *sim, struct sim_track *t, const struct jump_session *s)
+{
+    if (sim->new_policy || s->version == 0)
+        return;
+    if (!t->server && !t->policy_known && t->client < SIM_CLIENTS) {
+        struct sim_client *c = &sim->clients[t->client];
+        struct sim_track *there = sim_track(sim, &sim->gateways[c->gateway].node, &t->id, false);
+        const struct jump_policy *asked = &t->policy, *least = there && there->version != 0 ? &there->policy : NULL;
+        struct jump_policy rest = s->policy;
+        if (!least)
+            return; /* its server attaches with the first PROBE */
+#define BETWEEN(key) \
+    if (s->policy.key > asked->key || s->policy.key < least->key) \
+        sim_fail(sim, t->client, "policy", #key " is %u at the client, who asked for %u; %u at the server", s->policy.key, asked->key, least->key); \
+    rest.key = least->key
+        BETWEEN(max_lifetime_ms);
+        BETWEEN(transport_lost_ttl_ms);
+        BETWEEN(recovery_window_ms);
+#undef BETWEEN
+        rest.key_max_age_ms = least->key_max_age_ms < rest.key_max_age_ms ? least->key_max_age_ms : rest.key_max_age_ms;
+        if (memcmp(&rest, least, sizeof rest) != 0)
+            sim_fail(sim, t->client, "policy", "the client has another policy than its server");
+        t->policy = s->policy;
+        t->policy_known = true;
+    } else if ((t->server || t->policy_known) && memcmp(&t->policy, &s->policy, sizeof t->policy) != 0)
+        sim_fail(sim, t->client, "policy", "its policy is not the one that it was born under");
+}
+
 static void look_at(struct sim *sim, struct sim_node *node, struct jump_session *s)
 {
     struct sim_track *t = sim_track(sim, node, &s->id, false);
@@ -19,8 +49,7 @@ static void look_at(struct sim *sim, struct sim_node *node, struct jump_session 
             sim_fail(sim, client, "I13", "a session lives that no event told of");
         return;
     }
-    t->policy = s->policy;
-    t->own_born_at = s->born_at;
+    policy(sim, t, s);
     bool fenced = t->server && s->u.server.fenced_at != JUMP_NEVER;
     if (t->over)
         sim_fail(sim, client, "I12", "a session lives that was TERMINATED");
@@ -39,11 +68,13 @@ static void look_at(struct sim *sim, struct sim_node *node, struct jump_session 
     if (jump_engine_deadline(node->engine) <= sim->now)
         return; /* something is due in this very instant: a policy that came in has just shortened a bound */
     const char *broken;
-    if (s->version != 0 && sim->now > s->born_at + JUMP_MS(s->policy.max_lifetime_ms))
+    if (s->version != 0 && sim->now > t->born_at + JUMP_MS(t->policy.max_lifetime_ms))
         sim_fail(sim, client, "I6", "it outlived max_lifetime");
-    if (t->unbound_at != JUMP_NEVER && sim->now > t->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms))
+    if (t->unbound_at == JUMP_NEVER && s->version != 0 && sim->now > t->keyed_at + JUMP_MS(t->policy.key_max_age_ms))
+        sim_fail(sim, client, "key", "it has outlived the newest key that it can have");
+    if (t->unbound_at != JUMP_NEVER && sim->now > t->unbound_at + JUMP_MS(t->policy.transport_lost_ttl_ms))
         sim_fail(sim, client, "I7", "unbound for longer than its TTL");
-    if (!t->server && t->recovering_at != JUMP_NEVER && sim->now > t->recovering_at + JUMP_MS(s->policy.recovery_window_ms) + 1)
+    if (!t->server && t->recovering_at != JUMP_NEVER && sim->now > t->recovering_at + JUMP_MS(t->policy.recovery_window_ms) + 1)
         sim_fail(sim, client, "I5", "RECOVERING for longer than its window");
     if ((broken = jump_session_broken(s, &node->engine->table.shape, node->engine->now)) != NULL)
         sim_fail(sim, client, broken, "the core's own check finds it broken");
@@ -194,16 +225,6 @@ void sim_oracle_look(struct sim *sim, struct sim_node *node)
         struct jump_session *s = jump_table_slot(&node->engine->table, slot);
         if (s && jump_session_live(s))
             look_at(sim, node, s);
-    }
-}
-
-void sim_oracle_bounds(struct sim *sim, struct sim_node *node)
-{
-    for (uint32_t slot = 0; slot < node->engine->table.capacity; slot++) {
-        const struct jump_session *s = jump_table_slot(&node->engine->table, slot);
-        struct sim_track *t = s ? sim_track(sim, node, &s->id, false) : NULL;
-        if (t)
-            t->policy = s->policy;
     }
 }
 

@@ -8,6 +8,7 @@
  *
  * One line for each seed: its number, "ok" or what is broken, session-hours, steps; then the sum. Exit status 1: broken.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,12 +83,19 @@ static int replay(const struct options *o)
 {
     struct sim_script script;
     struct sim sim;
+    unsigned line;
     FILE *in = fopen(o->replay, "r");
-    if (!in || !sim_read(&script, in)) {
-        fprintf(stderr, "simulation: %s is not a script\n", o->replay);
+    if (!in) {
+        fprintf(stderr, "simulation: %s: %s\n", o->replay, strerror(errno));
         return 2;
     }
+    bool read = sim_read(&script, in, &line);
     fclose(in);
+    if (!read) {
+        fprintf(stderr, "simulation: %s:%u: this is no line of a script\n", o->replay, line);
+        sim_drop(&script);
+        return 2;
+    }
     bool good = run(&sim, &script, o->trace);
     say(&sim, o->hash);
     sim_drop(&script);

@@ -70,7 +70,8 @@ struct sim_track *sim_track(struct sim *sim, const struct sim_node *node, const 
     t->server = node->index >= SIM_CLIENTS;
     t->client = t->server ? SIM_STRANGERS : node->index;
     t->mode = JUMP_MODE_BIRTH;
-    t->born_at = sim->now;
+    t->born_at = t->keyed_at = sim->now;
+    t->policy = node->config.policy;
     t->unbound_at = t->recovering_at = JUMP_NEVER;
     sim->tracks[at] = t;
     sim->track_count++;
@@ -199,7 +200,7 @@ static const char *no_cause(struct sim *sim, struct sim_track *t, enum jump_reas
             return "ended before its transport TTL";
         return !orphan && unbound_for > SIM_QUIET && sim_quiet_for(sim, t->client) > SIM_QUIET ? "I10: ended at its TTL though nothing was wrong" : NULL;
     case JUMP_REASON_SESSION_LIFETIME_EXCEEDED:
-        return sim->now - t->own_born_at < JUMP_MS(t->policy.max_lifetime_ms) || t->own_born_at < t->born_at ? "ended before its lifetime" : NULL;
+        return sim->now - t->born_at < JUMP_MS(t->policy.max_lifetime_ms) ? "ended before its lifetime" : NULL;
     case JUMP_REASON_KEY_EXPIRED:
         /* a client has its key before it says its first word */
         return sim->now - t->born_at + JUMP_MS(20000) < JUMP_MS(t->policy.key_max_age_ms) ? "ended before its first key" : NULL;
@@ -220,6 +221,37 @@ static const char *no_cause(struct sim *sim, struct sim_track *t, enum jump_reas
     default:
         return "for no listed cause";
     }
+}
+
+/* --- the policy of a session --------------------------------------------------------------------------------- */
+
+/* No bound that ends it is later than the other's. */
+static void tighten(struct jump_policy *own, const struct jump_policy *other)
+{
+#define LOWER(key) own->key = own->key < other->key ? own->key : other->key
+    LOWER(max_lifetime_ms);
+    LOWER(transport_lost_ttl_ms);
+    LOWER(recovery_window_ms);
+#undef LOWER
+}
+
+void sim_oracle_bounds(struct sim *sim, struct sim_node *node, const struct jump_policy *policy)
+{
+    for (uint32_t i = 0; i < sim->track_room; i++) {
+        struct sim_track *t = sim->tracks[i];
+        if (!t || t->node != node->index || t->start != node->starts)
+            continue;
+        tighten(&t->policy, policy);
+        if (policy->key_max_age_ms < t->policy.key_max_age_ms)
+            t->policy.key_max_age_ms = policy->key_max_age_ms;
+    }
+}
+
+void sim_oracle_rekeyed(struct sim *sim, struct sim_node *node, const struct jump_id *id)
+{
+    struct sim_track *t = sim_track(sim, node, id, false);
+    if (t)
+        t->keyed_at = sim->now;
 }
 
 /* --- what the engines say ----------------------------------------------------------------------------------- */
@@ -244,6 +276,8 @@ static void state_change(struct sim *sim, struct sim_track *t, const struct jump
     else if (e->state_version != t->version + 1)
         sim_fail(sim, t->client, "I8", "state_version %llu after %llu", (unsigned long long)e->state_version,
                  (unsigned long long)t->version);
+    if (t->server && t->mode == JUMP_MODE_BIRTH && t->client < SIM_CLIENTS) /* its client has asked for its own bounds, if tighter */
+        tighten(&t->policy, &sim->clients[t->client].machine->node.config.policy);
     t->mode = (uint8_t)e->new_mode;
     t->version = e->state_version;
     if (was_bound && !bound && t->bound)
@@ -265,15 +299,11 @@ static void state_change(struct sim *sim, struct sim_track *t, const struct jump
         sim->clients[t->client].quiet_at = sim->now; /* a bound was reached, as it must be: it begins anew */
 }
 
-/* I4 by the events alone, not by the session's own ring. */
-static void switched(struct sim *sim, struct sim_track *t, const struct jump_event *e)
+/* I4 by what the host was told, not by the session's own ring. */
+static void switched(struct sim *sim, struct sim_track *t)
 {
     uint32_t room = sizeof t->switches / sizeof t->switches[0], recent = 0;
     sim->totals.switches++;
-    if (t->server && e->generation != t->generation + 1)
-        sim_fail(sim, t->client, "I1", "generation %llu after %llu", (unsigned long long)e->generation, (unsigned long long)t->generation);
-    if (!t->server)
-        return;
     t->switches[t->switch_count++ % room] = sim->now;
     for (uint32_t i = 0; i < room && i < t->switch_count; i++)
         recent += sim->now - t->switches[i] < JUMP_MS(60000);
@@ -281,10 +311,30 @@ static void switched(struct sim *sim, struct sim_track *t, const struct jump_eve
         sim_fail(sim, t->client, "I4", "%u switches in a minute, %u are allowed", recent, t->policy.max_switches_per_min);
 }
 
+/* Was this ever its address? Of a NAT that changes often the newest mappings are remembered, and every address. */
+static bool had(const struct sim_uplink *u, const struct jump_path *path)
+{
+    struct sim_uplink before = *u;
+    for (uint32_t k = 0; k < u->mapping_count && k < SIM_MAPPINGS; k++)
+        if (sim_same_path(&u->mappings[k], path))
+            return true;
+    for (unsigned number = 0; u->mapping_count > SIM_MAPPINGS && number <= u->number; number++) {
+        before.number = (uint8_t)number;
+        struct jump_path address = sim_address(&before);
+        if (memcmp(address.ip, path->ip, sizeof address.ip) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A server may bind only what was the client's own address, and only what the store has taken. */
 static void bound_there(struct sim *sim, struct sim_node *node, struct sim_track *t, const struct jump_action *a)
 {
     struct sim_gateway *g = gateway_of(sim, t);
+    if (a->generation != t->generation + 1)
+        sim_fail(sim, t->client, "I1", "generation %llu after %llu", (unsigned long long)a->generation, (unsigned long long)t->generation);
+    if (t->generation != 0)
+        switched(sim, t);
     if (t->stored_generation != a->generation || !sim_same_path(&t->stored_path, &a->path))
         sim_fail(sim, t->client, "I11", "generation %llu was bound before the store had it", (unsigned long long)a->generation);
     for (uint32_t i = 0; i < g->bound_count && node->config.unique_path; i++)
@@ -298,14 +348,9 @@ static void bound_there(struct sim *sim, struct sim_node *node, struct sim_track
     }
     if (t->client >= SIM_CLIENTS)
         return;
-    const struct sim_client *c = &sim->clients[t->client];
     bool own = false;
-    for (unsigned i = 0; i < c->machine->uplink_count && !own; i++)
-        for (uint32_t k = 0; k < c->machine->uplinks[i].mapping_count && k < SIM_MAPPINGS && !own; k++) {
-            const struct jump_path *known = &c->machine->uplinks[i].mappings[k];
-            own = sim_same_path(known, &a->path) || /* of a restless NAT not all are remembered */
-                  (c->machine->uplinks[i].mapping_count > SIM_MAPPINGS && memcmp(known->ip, a->path.ip, sizeof known->ip) == 0);
-        }
+    for (unsigned i = 0; i < sim->clients[t->client].machine->uplink_count && !own; i++)
+        own = had(&sim->clients[t->client].machine->uplinks[i], &a->path);
     if (!own)
         sim_fail(sim, t->client, "path", "an address was bound that never was the client's");
 }
@@ -332,6 +377,17 @@ static void touch(struct sim *sim, const struct jump_id *id)
         sim->touched[sim->touched_count++] = *id;
 }
 
+/* One key and one nonce are for one message: a session's counters rise, over every epoch and beyond its end. */
+static void sealed(struct sim *sim, struct sim_track *t, const struct jump_action *a)
+{
+    uint64_t counter = 0;
+    for (unsigned i = 0; i < 8; i++)
+        counter = counter << 8 | a->bytes[JUMP_AT_NONCE + i];
+    if (counter <= t->sent)
+        sim_fail(sim, t->client, "nonce", "counter %llu after %llu", (unsigned long long)counter, (unsigned long long)t->sent);
+    t->sent = counter;
+}
+
 void sim_oracle_action(struct sim *sim, struct sim_node *node, const struct jump_action *a)
 {
     uint8_t type = a->bytes[0] & 15;
@@ -346,12 +402,17 @@ void sim_oracle_action(struct sim *sim, struct sim_node *node, const struct jump
     const struct jump_id *id = a->kind == JUMP_DO_EMIT ? &a->event.session_id : &a->session_id;
     struct sim_track *t = sim_track(sim, node, id, true);
     touch(sim, id);
-    if (a->host != 0)
+    if (a->host != 0 && t->host != 0 && a->host != t->host)
+        sim_fail(sim, t->client, "host", "a session of %llx speaks for %llx", (unsigned long long)t->host, (unsigned long long)a->host);
+    if (a->host != 0) {
+        t->host = a->host;
         t->client = (uint16_t)(a->host & 0xffff);
+    }
     switch (a->kind) {
     case JUMP_DO_SEND:
         if (t->over && type != JUMP_MSG_TERMINATE)
             sim_fail(sim, t->client, "I12", "a session spoke after it was TERMINATED");
+        sealed(sim, t, a);
         break;
     case JUMP_DO_BIND:
         bind(sim, node, t, a);
@@ -370,8 +431,6 @@ void sim_oracle_action(struct sim *sim, struct sim_node *node, const struct jump
     case JUMP_DO_EMIT:
         if (a->event.kind == JUMP_EVENT_STATE_CHANGE)
             state_change(sim, t, &a->event);
-        else if (a->event.kind == JUMP_EVENT_TRANSPORT_SWITCH)
-            switched(sim, t, &a->event);
         break;
     default:
         break;
@@ -397,6 +456,12 @@ void sim_oracle_stored(struct sim *sim, struct sim_node *node, const struct sim_
     struct sim_track *t = sim_track(sim, node, &answer->in.session_id, true);
     if (answer->version < t->stored_version)
         sim_fail(sim, t->client, "I8", "the record's version fell");
+    if (answer->attempt < t->stored_attempt || answer->counter < t->stored_counter)
+        sim_fail(sim, t->client, "proof", "the attempt or the counter of the last accepted PROOF fell");
+    if (t->stored_generation > 0 && answer->generation > t->stored_generation && answer->counter == t->stored_counter)
+        sim_fail(sim, t->client, "proof", "one PROOF has moved the binding twice");
+    t->stored_attempt = answer->attempt;
+    t->stored_counter = answer->counter;
     t->stored_version = answer->version;
     t->stored_generation = answer->generation;
     t->stored_path = answer->path;

@@ -81,6 +81,7 @@ static void shake_hands(struct sim *sim, uint16_t n, unsigned uplink)
         struct sim_track *track = sim_track(sim, &g->node, &before, false);
         if (track)
             track->closed = true; /* a confirmed BIRTH of the same instance ends the older session */
+        sim_oracle_rekeyed(sim, &g->node, &before);
         in.kind = JUMP_IN_EPOCH; /* the same instance: a rekey, or a new session? */
         in.maybe_new = true;
         in.host = c->server_host;
@@ -203,12 +204,16 @@ void sim_rekey(struct sim *sim, uint16_t n, unsigned how)
     struct jump_input mine = { .kind = JUMP_IN_EPOCH, .host = c->host, .secret = how == 3 ? other : secret };
     struct jump_input in = { .kind = JUMP_IN_EPOCH, .host = server ? server->host : 0, .secret = secret, .maybe_new = how == 4 };
     bool here = session_at(&c->machine->node, &c->id) != NULL && how != 1;
+    if (here)
+        sim_oracle_rekeyed(sim, &c->machine->node, &c->id);
     if (server && how == 4)
         in.path = jump_session_bound(server) ? server->binding : server->birth_path;
     if (here && how == 5)
         sim_feed(sim, &c->machine->node, &mine);
-    if (server && how != 2 && !sim_stands_still(sim, there))
+    if (server && how != 2 && !sim_stands_still(sim, there)) {
+        sim_oracle_rekeyed(sim, there, &c->id);
         sim_feed(sim, there, &in);
+    }
     if (here && how != 5)
         sim_feed(sim, &c->machine->node, &mine);
 }

@@ -7,6 +7,7 @@
  *     seed=17 clients=60 gateways=2 length=1500000 without=0-11,13-59
  *     at 61250 rebind client=12 uplink=0
  */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,31 +15,52 @@
 
 /* --- text --------------------------------------------------------------------------------------------------- */
 
-void sim_write(const struct sim_script *script, FILE *out)
+#define MOST_LINE 8192
+
+static size_t add(char *line, size_t at, const char *format, ...)
+{
+    va_list words;
+    va_start(words, format);
+    int len = vsnprintf(line + at, MOST_LINE - at, format, words);
+    va_end(words);
+    return len < 0 || at + (size_t)len >= MOST_LINE ? MOST_LINE - 1 : at + (size_t)len;
+}
+
+static void tell_head(const struct sim_script *script, char line[MOST_LINE])
 {
     const char *mark = " without=";
-    fprintf(out, "seed=%llu clients=%u gateways=%u length=%u", (unsigned long long)script->seed, script->clients, script->gateways,
-            script->length_ms);
+    size_t at = add(line, 0, "seed=%llu clients=%u gateways=%u length=%u", (unsigned long long)script->seed, script->clients,
+                    script->gateways, script->length_ms);
     for (uint32_t n = 0; n < script->clients; n++) {
         uint32_t last = n;
         if (script->present[n])
             continue;
         while (last + 1 < script->clients && !script->present[last + 1])
             last++;
-        fprintf(out, last == n ? "%s%u" : "%s%u-%u", mark, n, last);
+        at = add(line, at, last == n ? "%s%u" : "%s%u-%u", mark, n, last);
         mark = ",";
         n = last;
     }
-    fputc('\n', out);
+}
+
+static void tell_op(const struct sim_op *op, char line[MOST_LINE])
+{
+    char names[64], *rest = names;
+    unsigned k = 0;
+    size_t at = add(line, 0, "at %u %s", op->at_ms, sim_op_name(op->kind));
+    snprintf(names, sizeof names, "%s", sim_op_args(op->kind));
+    for (char *name = strtok_r(rest, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
+        at = add(line, at, " %s=%u", name, op->arg[k++]);
+}
+
+void sim_write(const struct sim_script *script, FILE *out)
+{
+    static char line[MOST_LINE];
+    tell_head(script, line);
+    fprintf(out, "%s\n", line);
     for (uint32_t i = 0; i < script->op_count; i++) {
-        const struct sim_op *op = &script->ops[i];
-        char names[64], *rest = names;
-        fprintf(out, "at %u %s", op->at_ms, sim_op_name(op->kind));
-        snprintf(names, sizeof names, "%s", sim_op_args(op->kind));
-        unsigned k = 0;
-        for (char *name = strtok_r(rest, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
-            fprintf(out, " %s=%u", name, op->arg[k++]);
-        fputc('\n', out);
+        tell_op(&script->ops[i], line);
+        fprintf(out, "%s\n", line);
     }
 }
 
@@ -64,7 +86,7 @@ static bool read_head(struct sim_script *script, const char *line)
     return true;
 }
 
-static bool read_op(struct sim_op *op, const char *line)
+static bool read_op(const struct sim_script *script, struct sim_op *op, const char *line)
 {
     char name[32], names[64], *rest = names;
     int used;
@@ -84,28 +106,34 @@ static bool read_op(struct sim_op *op, const char *line)
         if (!at || sscanf(at + strlen(wanted), "%u", &op->arg[k]) != 1)
             return false;
     }
-    return true;
+    return op->arg[0] < (strncmp(sim_op_args(op->kind), "gateway", 7) == 0 ? script->gateways : script->clients);
 }
 
-bool sim_read(struct sim_script *script, FILE *in)
+/* A line counts if it would be written like this: a damaged script must not run as another one. */
+bool sim_read(struct sim_script *script, FILE *in, unsigned *at)
 {
-    static char line[8192];
+    static char line[MOST_LINE], again[MOST_LINE];
     bool head = false;
     memset(script, 0, sizeof *script);
-    while (fgets(line, sizeof line, in)) {
+    for (*at = 1; fgets(line, sizeof line, in); ++*at) {
         if (line[0] == '#' || line[0] == '\n')
             continue;
+        line[strcspn(line, "\n")] = 0;
         if (!head) {
             if (!read_head(script, line))
                 return false;
+            tell_head(script, again);
             head = true;
-            continue;
+        } else {
+            script->ops = sim_more(script->ops, (script->op_count + 1) * sizeof *script->ops);
+            struct sim_op *op = &script->ops[script->op_count];
+            if (!read_op(script, op, line) || (script->op_count > 0 && op->at_ms < op[-1].at_ms))
+                return false;
+            script->op_count++;
+            tell_op(op, again);
         }
-        script->ops = sim_more(script->ops, (script->op_count + 1) * sizeof *script->ops);
-        if (!read_op(&script->ops[script->op_count], line) ||
-            (script->op_count > 0 && script->ops[script->op_count].at_ms < script->ops[script->op_count - 1].at_ms))
+        if (strcmp(line, again) != 0)
             return false;
-        script->op_count++;
     }
     return head;
 }

@@ -31,7 +31,9 @@
 #define SIM_GATEWAYS 4
 #define SIM_UPLINKS 3
 #define SIM_ARGS 5
-#define SIM_REMEMBERED 24 /* datagrams that whoever stands on a client's path has kept */
+#define SIM_NEWEST 24 /* datagrams that whoever stands on a client's path has kept: the newest ones, */
+#define SIM_OLDER 40  /* and every eighth of those before, so that some are behind every replay window */
+#define SIM_REMEMBERED (SIM_NEWEST + SIM_OLDER)
 #define SIM_MAPPINGS 24
 #define SIM_BEGIN JUMP_MS(1000000)
 #define SIM_SWEEP JUMP_MS(5000)
@@ -186,7 +188,7 @@ struct sim_answer {
     uint16_t gateway;
     uint32_t start; /* of the gateway that asked */
     struct jump_input in;
-    uint64_t version, generation; /* what the record said */
+    uint64_t version, generation, attempt, counter; /* what the record said */
     struct jump_path path;
 };
 
@@ -212,11 +214,14 @@ struct sim_track {
     uint8_t mode;
     uint64_t version, generation;
     struct jump_path path;
-    jump_time born_at, own_born_at, unbound_at, recovering_at, switches[32];
-    struct jump_policy policy; /* as it was last seen: when its end is told of, the session is gone */
+    jump_host host;
+    jump_time born_at, keyed_at, unbound_at, recovering_at, switches[128];
+    struct jump_policy policy; /* its own: the server's at its birth, with the tighter bounds that were asked for or came since */
+    bool policy_known;
+    uint64_t sent;             /* the counter of the last message that it sealed */
     uint32_t switch_count;
     /* the store, as the oracle saw it written */
-    uint64_t revision, stored_generation, stored_version;
+    uint64_t revision, stored_generation, stored_version, stored_attempt, stored_counter;
     struct jump_path stored_path;
 };
 
@@ -255,6 +260,7 @@ struct sim {
     size_t all_room;
     struct jump_policy profiles[3];
     struct sim_totals totals;
+    bool new_policy; /* an engine is being given one: whether it takes it is not known yet */
     bool failed;
     uint16_t failed_client;
     jump_time failed_at;
@@ -356,11 +362,14 @@ void sim_oracle_stored(struct sim *sim, struct sim_node *node, const struct sim_
 void sim_oracle_stopped(struct sim *sim, struct sim_node *node);
 void sim_oracle_sweep(struct sim *sim);
 void sim_oracle_look(struct sim *sim, struct sim_node *node); /* at every session of one engine */
-void sim_oracle_bounds(struct sim *sim, struct sim_node *node); /* its policy has changed */
+/** Its policy has changed: every session that it has keeps its own, but no bound that ends it stays later than the new one. */
+void sim_oracle_bounds(struct sim *sim, struct sim_node *node, const struct jump_policy *policy);
+void sim_oracle_rekeyed(struct sim *sim, struct sim_node *node, const struct jump_id *id); /* its host has brought a secret */
 
 /* script.c */
 void sim_write(const struct sim_script *script, FILE *out);
-bool sim_read(struct sim_script *script, FILE *in);
+/** @param line  the last one that was read: where it is no script, if it is none */
+bool sim_read(struct sim_script *script, FILE *in, unsigned *line);
 void sim_copy(struct sim_script *to, const struct sim_script *from);
 void sim_drop(struct sim_script *script);
 /** Make a failing script as short as it goes with at most `runs` tries; it still fails for the same reason. */

@@ -37,6 +37,10 @@ static enum plant {
     OTHER_NONCES,
     A_RACER_IS_BELIEVED,
     A_CLOCK_THAT_GOES_BACK,
+    A_REATTACH_MAKES_YOUNG,
+    ANOTHER_POLICY,
+    A_KEY_FOR_EVER,
+    A_NONCE_TWICE,
 } plant;
 
 /* --- what is planted ---------------------------------------------------------------------------------------- */
@@ -98,6 +102,8 @@ WRAP(jump_time, jump_session_expires_at, const struct jump_session *s)
         return s->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms) / 2;
     if (plant == NO_TTL && s->unbound_at != JUMP_NEVER)
         return s->born_at + JUMP_MS(s->policy.max_lifetime_ms);
+    if (plant == A_KEY_FOR_EVER && s->unbound_at == JUMP_NEVER)
+        return s->born_at + JUMP_MS(s->policy.max_lifetime_ms);
     if (plant == NO_LIFETIME)
         return s->unbound_at == JUMP_NEVER ? JUMP_NEVER : s->unbound_at + JUMP_MS(s->policy.transport_lost_ttl_ms);
     return __real_jump_session_expires_at(s);
@@ -105,6 +111,8 @@ WRAP(jump_time, jump_session_expires_at, const struct jump_session *s)
 
 WRAP(jump_time, jump_session_key_expires_at, const struct jump_session *s)
 {
+    if (plant == A_KEY_FOR_EVER)
+        return JUMP_NEVER;
     return plant == NO_KEY_AGE ? s->born_at + JUMP_MS(1000) : __real_jump_session_key_expires_at(s);
 }
 
@@ -151,6 +159,23 @@ WRAP(enum jump_reason, jump_health_judge, struct jump_health *h, const struct ju
     if (plant == NEVER_STABLE)
         h->good_since = JUMP_NEVER;
     return reason;
+}
+
+WRAP(void, jump_table_bind, struct jump_table *t, struct jump_session *s, const struct jump_path *path)
+{
+    __real_jump_table_bind(t, s, path);
+    if (plant == A_REATTACH_MAKES_YOUNG && path && s->version > 0)
+        s->born_at = s->moved_at > s->born_at ? s->moved_at : s->born_at;
+    if (plant == ANOTHER_POLICY && path && s->version > 0)
+        s->policy.loss_volatile_threshold = 1000000;
+}
+
+WRAP(void, jump_seal_message, uint8_t *bytes, size_t len, const struct jump_header *header, const struct jump_body *body,
+     const uint8_t *key)
+{
+    struct jump_header again = *header;
+    again.counter -= plant == A_NONCE_TWICE && header->counter > 50 && header->counter % 2 == 0;
+    __real_jump_seal_message(bytes, len, &again, body, key);
 }
 
 WRAP(size_t, jump_session_bytes, const struct jump_session_shape *shape)
@@ -227,6 +252,20 @@ static bool found(enum plant which, const char *reasons, struct sim_script *scri
     return false;
 }
 
+/* Worlds of an hour in which nothing befalls two clients: what only much time shows. */
+static bool found_in_the_calm(enum plant which, const char *reasons)
+{
+    struct sim_script script = { .clients = 2, .gateways = 1, .length_ms = 3600000, .present = { 1, 1 } };
+    struct sim sim = { .failed = false };
+    for (script.seed = 1; script.seed <= MOST_SEEDS && !sim.failed; script.seed++) {
+        plant = which;
+        run(&sim, &script);
+        plant = NONE;
+    }
+    printf("\n    seed %llu: %s: %s\n", (unsigned long long)script.seed - 1, sim.failed_what, sim.failure);
+    return sim.failed && among(sim.failed_what, reasons);
+}
+
 static void finds(enum plant which, const char *reasons)
 {
     struct sim_script script = { 0 };
@@ -285,7 +324,8 @@ static void test_simulation_a_failing_seed_shrinks_to_a_few_lines_that_fail_alik
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     sim_write(&script, file);
     rewind(file);
-    CU_ASSERT_TRUE_FATAL(sim_read(&back, file));
+    unsigned line;
+    CU_ASSERT_TRUE_FATAL(sim_read(&back, file, &line));
     fclose(file);
     run(&again, &back);
     CU_ASSERT_TRUE(again.failed);
@@ -295,6 +335,38 @@ static void test_simulation_a_failing_seed_shrinks_to_a_few_lines_that_fail_alik
     CU_ASSERT_FALSE(again.failed); /* it was the plant */
     sim_drop(&script);
     sim_drop(&back);
+}
+
+static void test_simulation_a_damaged_script_is_refused_by_its_line(void)
+{
+    static const struct {
+        const char *text;
+        unsigned line;
+    } damaged[] = {
+        { "", 1 },
+        { "# only a remark\n", 2 },
+        { "seed=1 clients=2 gateways=9 length=1000\n", 1 },
+        { "seed=1 clients=2 gateways=1 length=1000 without=1,x\n", 1 },
+        { "seed=1 clients=2 gateways=1 length=1000\nat 5 rebind client=0\n", 2 },
+        { "seed=1 clients=2 gateways=1 length=1000\nat 5 rebind client=0 uplink=1 more\n", 2 },
+        { "seed=1 clients=2 gateways=1 length=1000\nat 5 rebind client=2 uplink=1\n", 2 },
+        { "seed=1 clients=2 gateways=1 length=1000\nat 5 rebound client=0 uplink=1\n", 2 },
+        { "seed=1 clients=2 gateways=1 length=1000\nat 5 rebind client=0 uplink=99999999999\n", 2 },
+        { "seed=1 clients=2 gateways=1 length=1000\nat 5 rebind client=0 uplink=1\nat 4 rebind client=0 uplink=1\n", 3 },
+        { "seed=1 clients=2 gateways=1 length=1000\nat 5 rebind client=0 upl", 2 },
+    };
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        struct sim_script script;
+        unsigned line;
+        FILE *file = tmpfile();
+        CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+        fputs(damaged[i].text, file);
+        rewind(file);
+        CU_ASSERT_FALSE(sim_read(&script, file, &line));
+        CU_ASSERT_EQUAL(line, damaged[i].line);
+        fclose(file);
+        sim_drop(&script);
+    }
 }
 
 /* --- one for each invariant --------------------------------------------------------------------------------- */
@@ -323,11 +395,28 @@ static void test_simulation_finds_I5_a_window_that_is_forgotten(void)
 static void test_simulation_finds_I6_a_lifetime_that_is_forgotten(void)
 {
     finds(NO_LIFETIME, "I6");
+    finds(A_REATTACH_MAKES_YOUNG, "I6");
 }
 
 static void test_simulation_finds_I7_a_ttl_that_is_forgotten(void)
 {
     finds(NO_TTL, "I7");
+}
+
+static void test_simulation_finds_a_policy_that_is_not_the_one_it_was_born_under(void)
+{
+    finds(ANOTHER_POLICY, "policy");
+}
+
+static void test_simulation_finds_a_key_that_never_expires(void)
+{
+    CU_ASSERT_FALSE(found_in_the_calm(NONE, "key"));
+    CU_ASSERT_TRUE(found_in_the_calm(A_KEY_FOR_EVER, "key"));
+}
+
+static void test_simulation_finds_a_nonce_that_was_used(void)
+{
+    finds(A_NONCE_TWICE, "nonce");
 }
 
 static void test_simulation_finds_I8_a_version_that_jumps(void)
@@ -409,10 +498,12 @@ static void test_simulation_finds_a_message_that_nobody_sealed(void)
 
 static struct sim doctored;
 static struct sim_script small;
+static uint64_t stored_version, stored_attempt;
 
 static struct sim_node *begin_doctored(void)
 {
     memset(&doctored, 0, sizeof doctored);
+    stored_version = stored_attempt = 0;
     sim_draw(&small, 3, HOURS);
     small.gateways = 2;
     doctored.script = &small;
@@ -452,7 +543,8 @@ static void show(struct sim_node *node, struct jump_action action)
 
 static void stored(struct sim_node *node)
 {
-    struct sim_answer answer = { .in.session_id.bytes[0] = 77, .version = 1, .generation = 1,
+    struct sim_answer answer = { .in.session_id.bytes[0] = 77, .version = ++stored_version, .generation = stored_version,
+                                 .attempt = stored_attempt, .counter = stored_attempt,
                                  .path = sim_address(&doctored.clients[0].uplinks[0]) };
     sim_oracle_stored(&doctored, node, &answer);
 }
@@ -474,6 +566,7 @@ static void test_simulation_finds_I11_one_session_that_two_gateways_have(void)
 {
     struct sim_node *node = begin_doctored();
     for (unsigned g = 0; g < 2; g++) {
+        stored_version = 0;
         stored(&doctored.gateways[g].node);
         show(&doctored.gateways[g].node, action_of(JUMP_DO_EMIT, 1));
         CU_ASSERT_FALSE(doctored.failed);
@@ -481,6 +574,18 @@ static void test_simulation_finds_I11_one_session_that_two_gateways_have(void)
     }
     CU_ASSERT_PTR_NOT_NULL(node);
     CU_ASSERT_TRUE(end_doctored("I11"));
+}
+
+static void test_simulation_finds_a_session_that_speaks_for_another(void)
+{
+    struct sim_node *node = begin_doctored();
+    show(node, action_of(JUMP_DO_EMIT, 1));
+    CU_ASSERT_FALSE(doctored.failed);
+    struct jump_action other = action_of(JUMP_DO_BIND, 1);
+    other.host = 2 << 16;
+    stored(node);
+    show(node, other);
+    CU_ASSERT_TRUE(end_doctored("host"));
 }
 
 static void test_simulation_finds_I12_a_session_that_goes_on_after_its_end(void)
@@ -498,6 +603,23 @@ static void test_simulation_finds_I12_a_session_that_goes_on_after_its_end(void)
     CU_ASSERT_TRUE(end_doctored("I12"));
 }
 
+static void test_simulation_finds_a_proof_that_moves_a_binding_twice(void)
+{
+    struct sim_node *node = begin_doctored();
+    stored(node);
+    stored_attempt = 1;
+    stored(node);
+    CU_ASSERT_FALSE(doctored.failed);
+    stored(node);
+    CU_ASSERT_TRUE(end_doctored("proof"));
+    node = begin_doctored();
+    stored_attempt = 2;
+    stored(node);
+    stored_attempt = 1;
+    stored(node);
+    CU_ASSERT_TRUE(end_doctored("proof"));
+}
+
 static void test_simulation_finds_R8_more_bytes_than_came(void)
 {
     struct sim_node *node = begin_doctored();
@@ -507,6 +629,7 @@ static void test_simulation_finds_R8_more_bytes_than_came(void)
     struct sim_flight flight = { .to_server = true };
     struct jump_action reply = action_of(JUMP_DO_SEND, 1);
     reply.bytes[0] = 0x10 | JUMP_MSG_PROBE_ACK;
+    reply.bytes[JUMP_AT_NONCE] = 1;
     reply.bytes_len = in.bytes_len + 1;
     sim_oracle_before(&doctored, node, &in);
     show(node, reply);
@@ -518,6 +641,7 @@ static void test_simulation_finds_R8_more_bytes_than_came(void)
     X(test_simulation_a_few_seeds_break_nothing_and_say_the_same_twice)                 \
     X(test_simulation_another_seed_or_one_operation_less_is_another_transcript)         \
     X(test_simulation_a_failing_seed_shrinks_to_a_few_lines_that_fail_alike)            \
+    X(test_simulation_a_damaged_script_is_refused_by_its_line)                          \
     X(test_simulation_finds_I1_a_path_that_two_sessions_have)                           \
     X(test_simulation_finds_I2_a_session_that_a_message_made)                           \
     X(test_simulation_finds_I3_a_session_that_ends_before_its_time)                     \
@@ -525,6 +649,10 @@ static void test_simulation_finds_R8_more_bytes_than_came(void)
     X(test_simulation_finds_I5_a_window_that_is_forgotten)                              \
     X(test_simulation_finds_I6_a_lifetime_that_is_forgotten)                            \
     X(test_simulation_finds_I7_a_ttl_that_is_forgotten)                                 \
+    X(test_simulation_finds_a_policy_that_is_not_the_one_it_was_born_under)             \
+    X(test_simulation_finds_a_key_that_never_expires)                                   \
+    X(test_simulation_finds_a_nonce_that_was_used)                                      \
+    X(test_simulation_finds_a_session_that_speaks_for_another)                          \
     X(test_simulation_finds_I8_a_version_that_jumps)                                    \
     X(test_simulation_finds_I9_a_wrong_row_of_the_table)                                \
     X(test_simulation_finds_I10_a_path_that_is_never_proved_or_never_well_again)        \
@@ -540,6 +668,7 @@ static void test_simulation_finds_R8_more_bytes_than_came(void)
     X(test_simulation_finds_a_clock_that_may_go_back)                                   \
     X(test_simulation_finds_an_address_that_nobody_proved)                              \
     X(test_simulation_finds_a_message_that_nobody_sealed)                               \
+    X(test_simulation_finds_a_proof_that_moves_a_binding_twice)                         \
     X(test_simulation_finds_R8_more_bytes_than_came)
 
 RUN_TESTS("simulation", TESTS)

@@ -6,6 +6,7 @@ from it, and after every step the invariants are looked at (docs/proof.md, "Simu
 processes, and must say the same both times. A seed that fails is shrunk to a short script, which is kept in
 build/sim/failed and runs again with --replay FILE; --trace tells everything that happens in it.
 """
+import argparse
 import concurrent.futures
 import json
 import os
@@ -25,10 +26,21 @@ _LINE = re.compile(r'^seed (\d+) (ok|FAILED) hours ([\d.]+) sessions (\d+) ended
 _COUNTS = ('sessions', 'ended', 'switches', 'steps', 'datagrams', 'refused', 'checks')
 
 
+def _between(kind, least, most):
+    """What argparse takes as a type: a number in a range."""
+    def number(text):
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f'{text} is not in {least} .. {most}')
+        return value
+    number.__name__ = 'number'
+    return number
+
+
 def arguments(parser):
-    parser.add_argument('--seeds', type=int, default=50, metavar='N', help='how many (50)')
-    parser.add_argument('--first', type=int, default=1, metavar='SEED', help='the first of them (1)')
-    parser.add_argument('--hours', type=float, default=25, metavar='H', help='session-hours of one seed, about (25)')
+    parser.add_argument('--seeds', type=_between(int, 1, 10**9), default=50, metavar='N', help='how many (50)')
+    parser.add_argument('--first', type=_between(int, 0, 10**18), default=1, metavar='SEED', help='the first of them (1)')
+    parser.add_argument('--hours', type=_between(float, 0.1, 100000), default=25, metavar='H', help='session-hours of one seed, about (25)')
     parser.add_argument('--least', type=float, default=0, metavar='H', help='fail if fewer session-hours were simulated in all')
     parser.add_argument('--once', action='store_true', help='do not run each seed a second time')
     parser.add_argument('--json', action='store_true', help='the sums as one line of JSON, before the last line')
@@ -55,9 +67,13 @@ def _chunk(program, first, count, hours):
 def _shrink(program, folder, seed, hours):
     kept = os.path.join(folder, 'failed')
     os.makedirs(kept, exist_ok=True)
-    subprocess.run([program, '--first', str(seed), '--hours', str(hours), '--shrink', kept], stdout=subprocess.DEVNULL, check=False)
     path = os.path.join(kept, f'seed-{seed}.sim')
     if os.path.exists(path):
+        os.remove(path)  # of another run
+    done = subprocess.run([program, '--first', str(seed), '--hours', str(hours), '--shrink', kept], stdout=subprocess.DEVNULL, check=False)
+    if not os.path.exists(path):
+        print(f'  it could not be shrunk: status {done.returncode}')
+    else:
         with open(path, encoding='utf-8') as script:
             print(''.join('    ' + line for line in script.readlines()[:30]), end='')
         print(f'  again: tools/proof sim --replay {os.path.relpath(path, tree.REPOSITORY)} --trace')
@@ -89,11 +105,13 @@ def _all(options, program):
 
 
 def run(options):
+    if options.trace and not options.replay:
+        raise tree.Broken('--trace goes with --replay: a seed would tell too much; build/sim/tests/sim/simulation --script SEED prints its script')
     folder = tree.built('sim', ['tests/sim/simulation'], (), {'CFLAGS': '-O2 -g'})
     program = os.path.join(folder, 'tests/sim/simulation')
     if options.replay:
         done = subprocess.run([program, '--replay', options.replay, '--hash', *(['--trace'] if options.trace else [])], check=False)
-        if done.returncode > 1:
+        if done.returncode not in (0, 1):
             raise tree.Broken(f'{options.replay} could not be run')
         return 1 - done.returncode, done.returncode
     results, differ = _all(options, program)
