@@ -82,6 +82,9 @@ static void move(struct model *m, enum jump_fsm_event event, enum jump_reason re
     case JUMP_MODE_RECOVERING_BOUND:
         m->switching = 0;
         m->switch_left = SWITCH_FOR;
+#ifndef FAULT_PATIENCE
+        m->switch_left = lesser(SWITCH_FOR, WINDOW); /* RECOVERING ends at its deadline, bound or not */
+#endif
         break;
     default:
         break;
@@ -226,7 +229,7 @@ static void look(struct model *m)
     HOLDS("I7", m->seen_unbound < TTL);
     HOLDS("I6", m->seen_life < LIFETIME);
 #ifdef CLIENT
-    HOLDS("I5", m->seen_recovering < (WINDOW > SWITCH_FOR ? WINDOW : SWITCH_FOR));
+    HOLDS("I5", m->seen_recovering < WINDOW);
 #else
     HOLDS("I5", m->mode != JUMP_MODE_RECOVERING_UNBOUND || m->seen_recovering < TTL);
     HOLDS("I4", m->seen_switch[SWITCHES] >= 60000 / TICK_MS);

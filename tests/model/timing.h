@@ -18,7 +18,7 @@
 #define WINDOW 2 /* the client's recovery window */
 #endif
 #ifndef SWITCH_FOR
-#define SWITCH_FOR 2 /* T16: how long a voluntary switch may take */
+#define SWITCH_FOR 2 /* T16: how long a voluntary switch may take, within the window */
 #endif
 #ifndef LIFETIME
 #define LIFETIME 7

@@ -56,6 +56,7 @@ FAULTS = {
         'session.c', '#define MINUTE JUMP_MS(60000)', '#define MINUTE JUMP_MS(40000)'), 'I4'),
     'no recovery window': ('timing', 'CLIENT', 'FAULT_WINDOW', 'I5'),
     'T23 begins the window anew': ('timing', 'CLIENT', 'FAULT_T23', 'I5'),
+    'a switch by choice outlasts the recovery window': ('timing', 'CLIENT WINDOW=1 SWITCH_FOR=3', 'FAULT_PATIENCE', 'I5'),
     'no lifetime': ('timing', 'CLIENT', 'FAULT_LIFETIME', 'I6'),
     'a message is looked at before what is due': ('timing', 'SERVER', 'FAULT_TIMERS', 'I6'),
     'an attempt begins the transport TTL anew': ('timing', 'CLIENT', 'FAULT_TTL', 'I7'),
