@@ -666,6 +666,26 @@ static void test_R57_an_ending_client_says_so_three_times_and_a_server_once_and_
 
 /* */
 
+/* Of what the dead session had not seen, only what is newer than all that it had. */
+static void test_R58_a_tombstone_does_not_answer_what_was_kept_back(void)
+{
+    struct peek_message kept, fresh;
+    struct jump_body body = { .attempt = 50, .generation = 1, .state_version = 1, .transport = 1 };
+    story_begin(1);
+    peek_seal(&kept, &w, false, 0, JUMP_MSG_REATTACH_REQUEST, &body);
+    world_run(&w, JUMP_MS(3000));
+    struct jump_input in = { .kind = JUMP_IN_TERMINATE, .reason = REASON(OPERATOR_TERMINATED), .session_id = S().id };
+    w.drop_down = ~0u;
+    CU_ASSERT_EQUAL(world_feed_server(&w, &in), 0);
+    peek_seal(&fresh, &w, false, 0, JUMP_MSG_REATTACH_REQUEST, &body);
+    unsigned sent = w.server_sent;
+    world_inject(&w, &w.clients[0].uplinks[0], kept.bytes, kept.len);
+    CU_ASSERT_EQUAL(w.server_sent, sent);
+    world_inject(&w, &w.clients[0].uplinks[0], fresh.bytes, fresh.len);
+    CU_ASSERT_EQUAL(w.server_sent, sent + 1);
+    story_end();
+}
+
 static void test_R58_R59_a_tombstone_answers_until_it_is_overwritten_and_then_reset_counts(void)
 {
     struct jump_input end = { .kind = JUMP_IN_TERMINATE, .reason = REASON(OPERATOR_TERMINATED) };
@@ -747,6 +767,7 @@ static void test_R53_after_a_denial_for_the_rate_the_way_that_the_server_still_h
     X(test_R54_the_back_off_after_a_denial_begins_at_100_ms_and_doubles_to_2_s)                          \
     X(test_T11_a_denied_switch_while_degraded_is_an_event_and_nothing_else)                              \
     X(test_R57_an_ending_client_says_so_three_times_and_a_server_once_and_nobody_who_was_told)           \
+    X(test_R58_a_tombstone_does_not_answer_what_was_kept_back) \
     X(test_R58_R59_a_tombstone_answers_until_it_is_overwritten_and_then_reset_counts)
 
 RUN_TESTS("engine_rest", TESTS)
