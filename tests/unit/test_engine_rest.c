@@ -678,11 +678,11 @@ static void test_R58_a_tombstone_does_not_answer_what_was_kept_back(void)
     w.drop_down = ~0u;
     CU_ASSERT_EQUAL(world_feed_server(&w, &in), 0);
     peek_seal(&fresh, &w, false, 0, JUMP_MSG_REATTACH_REQUEST, &body);
-    unsigned sent = w.server_sent;
+    unsigned before = w.server_sent;
     world_inject(&w, &w.clients[0].uplinks[0], kept.bytes, kept.len);
-    CU_ASSERT_EQUAL(w.server_sent, sent);
+    CU_ASSERT_EQUAL(w.server_sent, before);
     world_inject(&w, &w.clients[0].uplinks[0], fresh.bytes, fresh.len);
-    CU_ASSERT_EQUAL(w.server_sent, sent + 1);
+    CU_ASSERT_EQUAL(w.server_sent, before + 1);
     story_end();
 }
 
