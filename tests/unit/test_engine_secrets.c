@@ -170,22 +170,26 @@ static void feed_it(void)
     fed_result = jump_engine_feed(fed, feeding, w.now);
 }
 
-static void feed_on_own_stack(struct jump_engine *engine, const struct jump_input *in)
+static void on_own_stack(void (*what)(void))
 {
     static ucontext_t here, there;
     if (!stack)
         stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     CU_ASSERT_PTR_NOT_EQUAL_FATAL(stack, MAP_FAILED);
     memset(stack, 0, STACK);
-    fed = engine;
-    feeding = in;
     getcontext(&there);
     there.uc_stack.ss_sp = stack;
     there.uc_stack.ss_size = STACK;
     there.uc_link = &here;
-    makecontext(&there, feed_it, 0);
+    makecontext(&there, what, 0);
     CU_ASSERT_EQUAL(swapcontext(&here, &there), 0);
-    CU_ASSERT_EQUAL(fed_result, 0);
+}
+
+static void feed_on_own_stack(struct jump_engine *engine, const struct jump_input *in)
+{
+    fed = engine;
+    feeding = in;
+    on_own_stack(feed_it);
 }
 
 static void close_client(void)
@@ -281,6 +285,7 @@ static void test_secrets_no_function_forgets_a_key_on_the_stack(void)
         in = (struct jump_input){ .kind = JUMP_IN_OPEN, .host = 9, .secret = secret, .path = world_path(9, 9) };
         make_secret(secret, 60 + i);
         feed_on_own_stack(e, &in);
+        CU_ASSERT_EQUAL(fed_result, 0);
         sodium_memzero(secret, sizeof secret);
         note_keys(&keys, 60 + i, jump_table_by_host(&e->table, 9), 0);
         COPIES(keys.secret, 0);
@@ -292,6 +297,7 @@ static void test_secrets_no_function_forgets_a_key_on_the_stack(void)
         in = (struct jump_input){ .kind = JUMP_IN_EPOCH, .host = 9, .secret = secret };
         make_secret(secret, 70 + i);
         feed_on_own_stack(e, &in);
+        CU_ASSERT_EQUAL(fed_result, 0);
         sodium_memzero(secret, sizeof secret);
         note_keys(&keys, 70 + i, jump_table_by_host(&e->table, 9), 1);
         COPIES(keys.secret, 0);
@@ -318,6 +324,7 @@ static void test_secrets_no_function_forgets_a_key_on_the_stack(void)
     in = (struct jump_input){ .kind = JUMP_IN_DATAGRAM, .path = w.server_path, .bytes = kept.bytes, .bytes_len = kept.len };
     in.path.transport = 1;
     feed_on_own_stack(w.clients[0].engine, &in);
+    CU_ASSERT_EQUAL(fed_result, 0);
     CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
     note(&reset, "the reset key", peek_client(&w, 0)->u.client.reset_key);
     note_keys(&keys, 80, peek_client(&w, 0), 0);
@@ -325,6 +332,75 @@ static void test_secrets_no_function_forgets_a_key_on_the_stack(void)
     COPIES(keys.c2s, 2);
     COPIES(keys.s2c, 2);
     while (jump_engine_next(w.clients[0].engine))
+        continue;
+    world_free(&w);
+}
+
+static void keep_birth(struct world *world, struct world_flight *f)
+{
+    (void)world;
+    if (f->to_server && peek_type(f) == JUMP_MSG_BIRTH) {
+        kept = *f;
+        f->used = false;
+    }
+}
+
+static struct jump_config config_of_init;
+static void *memory_of_init;
+static size_t bytes_of_init;
+
+static void init_it(void)
+{
+    struct jump_engine *e;
+    fed_result = jump_engine_init(&e, memory_of_init, bytes_of_init, &config_of_init, w.now);
+}
+
+/* libsodium wipes its hash's state and not the place where it put the hash together: the last value stays on its stack. */
+static void test_secrets_no_hash_leaves_a_key_behind_on_libsodiums_stack(void)
+{
+    static struct needle engines[3], reset;
+    static uint8_t secret[KEY];
+    struct jump_input in;
+    story_prepare(1);
+    config_of_init = w.server_config;
+    world_start(&w);
+    randombytes_buf(config_of_init.seed, sizeof config_of_init.seed);
+    bytes_of_init = jump_engine_bytes(&config_of_init);
+    memory_of_init = aligned_alloc(64, (bytes_of_init + 63) / 64 * 64);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(memory_of_init);
+    on_own_stack(init_it);
+    CU_ASSERT_EQUAL_FATAL(fed_result, 0);
+    const struct jump_engine *made = memory_of_init;
+    note(&engines[0], "the challenge key", made->challenge_keys[0]);
+    note(&engines[1], "the challenge key before", made->challenge_keys[1]);
+    note(&engines[2], "the cookie key", made->cookie_key);
+    for (unsigned i = 0; i < 3; i++)
+        COPIES(engines[i], 1);
+    jump_engine_wipe(memory_of_init);
+    free(memory_of_init);
+
+    memset(&kept, 0, sizeof kept); /* the server derives the reset key for its BIRTH_ACK */
+    w.on_flight = keep_birth;
+    make_secret(secret, 81);
+    in = (struct jump_input){ .kind = JUMP_IN_OPEN, .host = 1, .secret = secret, .path = w.clients[0].uplinks[0] };
+    CU_ASSERT_EQUAL(world_feed_server(&w, &in), 0);
+    in.path = w.server_path;
+    in.path.transport = 1;
+    CU_ASSERT_EQUAL(world_feed_client(&w, 0, &in), 0);
+    sodium_memzero(secret, sizeof secret);
+    WAIT_IDLE(kept.len > 0, 2000);
+    in = (struct jump_input){ .kind = JUMP_IN_DATAGRAM, .path = w.clients[0].uplinks[0], .bytes = kept.bytes, .bytes_len = kept.len };
+    feed_on_own_stack(w.server, &in);
+    CU_ASSERT_EQUAL(fed_result, 0);
+    const struct jump_action *answer = jump_engine_next(w.server);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(answer);
+    in = (struct jump_input){ .kind = JUMP_IN_DATAGRAM, .path = w.server_path, .bytes = answer->bytes, .bytes_len = answer->bytes_len };
+    in.path.transport = 1;
+    CU_ASSERT_EQUAL(jump_engine_feed(w.clients[0].engine, &in, w.now), 0);
+    CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+    note(&reset, "the reset key", peek_client(&w, 0)->u.client.reset_key);
+    COPIES(reset, 1);
+    while (jump_engine_next(w.clients[0].engine) || jump_engine_next(w.server))
         continue;
     world_free(&w);
 }
@@ -400,6 +476,7 @@ static void test_secrets_an_engine_that_was_wiped_has_left_nothing_of_its_own_ke
     X(test_secrets_the_search_finds_what_is_there)                                          \
     X(test_secrets_a_sessions_keys_are_where_they_must_be_and_nowhere_else)                 \
     X(test_secrets_no_function_forgets_a_key_on_the_stack)                                  \
+    X(test_secrets_no_hash_leaves_a_key_behind_on_libsodiums_stack)                         \
     X(test_secrets_an_ended_session_that_waits_for_its_store_has_no_keys)                   \
     X(test_secrets_a_session_ended_by_its_bound_or_by_force_leaves_no_key_in_the_client)    \
     X(test_secrets_an_engine_that_was_wiped_has_left_nothing_of_its_own_keys)
