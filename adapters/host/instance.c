@@ -57,8 +57,10 @@ static bool open_files(struct jump_instance *instance, uint64_t *boot, struct ju
 
 static void lock_memory(struct jump_instance *instance)
 {
+    bool state = instance->state == NULL || jump_state_relock(instance->state); /* its keys are the reset keys' */
+
     instance->locked_in = getpid();
-    if (sodium_mlock(instance->engine_memory, instance->engine_memory_len) != 0)
+    if (sodium_mlock(instance->engine_memory, instance->engine_memory_len) != 0 || !state)
         instance->host.warn(instance->host.context, "memory with keys cannot be locked: it may reach a swap device");
 }
 

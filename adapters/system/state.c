@@ -217,6 +217,11 @@ struct jump_state_folder *jump_state_open(struct jump_problem *problem, const ch
     return NULL;
 }
 
+bool jump_state_relock(struct jump_state_folder *state)
+{
+    return sodium_mlock(state, sizeof *state) == 0;
+}
+
 void jump_state_close(struct jump_state_folder *state)
 {
     if (state == NULL)

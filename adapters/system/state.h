@@ -36,6 +36,9 @@ struct jump_audit_head {
  */
 struct jump_state_folder *jump_state_open(struct jump_problem *problem, const char *path, const char *name);
 
+/** Memory is locked by process: lock that of the keys again after a fork that goes on in the child. @return false: refused */
+bool jump_state_relock(struct jump_state_folder *state);
+
 /** Wipes the keys, releases the lock. NULL is allowed. Writes nothing. */
 void jump_state_close(struct jump_state_folder *state);
 

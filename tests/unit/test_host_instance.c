@@ -572,25 +572,69 @@ static void test_host_instance_what_was_kept_is_taken_as_it_is(void)
     end();
 }
 
+static bool is_locked(const void *memory)
+{
+    FILE *smaps = fopen("/proc/self/smaps", "r");
+    uintptr_t begin = 0, end = 0;
+    char line[512];
+    bool locked = false;
+
+    while (smaps != NULL && fgets(line, sizeof line, smaps) != NULL) {
+        uintptr_t from, to;
+
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &from, &to) == 2) {
+            begin = from;
+            end = to;
+        } else if (strncmp(line, "VmFlags:", 8) == 0 && (uintptr_t)memory >= begin && (uintptr_t)memory < end) {
+            locked = strstr(line, " lo") != NULL;
+        }
+    }
+    if (smaps != NULL)
+        (void)fclose(smaps);
+    return locked;
+}
+
+/* A daemon's fork takes no lock along: the engine's keys and the state folder's are locked again in the child. */
+static void a_child_locks_again(void)
+{
+    const uint8_t *key = jump_state_instance_key(server.instance.state);
+    int status = -1;
+    pid_t child;
+
+    if (!is_locked(key) || !is_locked(server.instance.engine_memory))
+        return; /* refused here: RLIMIT_MEMLOCK */
+    child = fork();
+    if (child == 0) {
+        bool before = is_locked(key) || is_locked(server.instance.engine_memory);
+
+        jump_instance_relock(&server.instance);
+        _exit(before ? 1 : !is_locked(key) ? 2 : !is_locked(server.instance.engine_memory) ? 3 : 0);
+    }
+    CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+    CU_ASSERT_TRUE(WIFEXITED(status));
+    CU_ASSERT_EQUAL(WEXITSTATUS(status), 0);
+}
+
 static void test_host_instance_memory_with_keys_is_locked_by_each_process_once(void)
 {
     struct jump_instance zeros;
 
     begin();
     CU_ASSERT_EQUAL(server.instance.locked_in, getpid());
+    a_child_locks_again();
     locks = 0;
     jump_instance_relock(&server.instance);
     CU_ASSERT_EQUAL(locks, 0);
     server.instance.locked_in = getpid() + 1; /* as after a fork */
     lock_fails = true;
     jump_instance_relock(&server.instance);
-    CU_ASSERT_EQUAL(locks, 1);
+    CU_ASSERT_EQUAL(locks, 2); /* the engine's and the state folder's */
     CU_ASSERT_STRING_EQUAL(server.warned, "memory with keys cannot be locked: it may reach a swap device");
     jump_instance_relock(&server.instance);
-    CU_ASSERT_EQUAL(locks, 1);
+    CU_ASSERT_EQUAL(locks, 2);
     memset(&zeros, 0, sizeof zeros);
     jump_instance_relock(&zeros); /* nothing is open */
-    CU_ASSERT_EQUAL(locks, 1);
+    CU_ASSERT_EQUAL(locks, 2);
     end();
 }
 
