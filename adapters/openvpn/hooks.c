@@ -487,8 +487,10 @@ static int client_tls_final(struct jump_ovpn *o, struct jump_ovpn_client *client
     int result = 0;
 
     jump_instance_relock(&o->instance); /* the daemon's fork is done, its privileges are not gone yet */
-    if (!take_secret(secret, envp))
+    if (!take_secret(secret, envp)) {
+        sodium_memzero(secret, sizeof secret); /* what was hex of it */
         return missing_key_material(o);
+    }
     link = jump_uplinks_socket(o);
     if (link == 0 || link != (o->reset_sent ? o->reset_socket : o->session_socket)) {
         went_to_tcp(o, client);
