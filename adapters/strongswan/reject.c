@@ -147,10 +147,12 @@ static bool apply(bool renew)
 
 static job_requeue_t renew(void *unused)
 {
+    bool again;
+
     turn->lock(turn);
-    renewing = apply(true);
+    again = renewing = apply(true);
     turn->unlock(turn);
-    return renewing ? JOB_RESCHEDULE_MS(RENEW_MS) : JOB_REQUEUE_NONE;
+    return again ? JOB_RESCHEDULE_MS(RENEW_MS) : JOB_REQUEUE_NONE;
 }
 
 static job_requeue_t look(void *unused)
