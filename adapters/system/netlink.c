@@ -162,12 +162,12 @@ static bool link_news(struct jump_netlink *netlink, unsigned ifindex, bool up, b
 static bool read_link(struct jump_netlink *netlink, struct jump_netlink_change *change, const struct nlmsghdr *message)
 {
     const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
-    bool gone = message->nlmsg_type == RTM_DELLINK;
-    bool up = !gone && (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_RUNNING) != 0;
+    bool gone = message->nlmsg_type == RTM_DELLINK, up;
 
     if (mnl_nlmsg_get_payload_len(message) < sizeof *info || (info->ifi_flags & IFF_LOOPBACK) != 0 ||
         info->ifi_family == AF_BRIDGE)
         return false;
+    up = !gone && (info->ifi_flags & IFF_UP) != 0 && (info->ifi_flags & IFF_RUNNING) != 0;
     change->ifindex = (unsigned)info->ifi_index;
     change->kind = up ? JUMP_NETLINK_LINK_UP : JUMP_NETLINK_LINK_DOWN;
     return link_news(netlink, change->ifindex, up, gone);

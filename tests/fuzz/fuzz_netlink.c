@@ -5,7 +5,7 @@
  * What an attacker gains here: only the kernel is listened to (its datagrams come from port 0), but names of links and lists of
  * routes are others' to choose, in a container by its guest; lengths stand in the messages, and newer kernels say more.
  *
- * Asserted: what comes from another sender is nothing; lists never hold more than was asked for; names end; a link that is
+ * Asserted: nothing behind a datagram is read; what comes from another sender is nothing; lists never hold more than was asked for; names end; a link that is
  * ignored or the loopback is in no change; every question comes to an end.
  *
  * Input: a question, then datagrams: a byte (bit 0: from another sender; bits 1-7: how much, times 4) and the bytes. A sequence
@@ -20,13 +20,40 @@
 #include "fuzz.h"
 #include "system/netlink.h"
 
+/* A datagram stands in a larger buffer: what is behind it is nobody's to read. */
+#if defined(__SANITIZE_ADDRESS__)
+#define POISONS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISONS 1
+#endif
+#endif
+#ifdef POISONS
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#define ASAN_UNPOISON_MEMORY_REGION(at, len) ((void)(at), (void)(len))
+#endif
+
 ssize_t __wrap_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *from, socklen_t *from_len);
 ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *bytes, size_t len);
+uint32_t __wrap_mnl_attr_get_u32(const struct nlattr *attribute);
 
 static struct jump_netlink *netlink;
 static struct fuzz_bytes in;
 static uint32_t asked;
 static unsigned received, of_others;
+static uint8_t *buffer; /* the reader's own */
+static size_t buffer_len;
+
+/* libmnl's reads are not seen by ASan. */
+uint32_t __wrap_mnl_attr_get_u32(const struct nlattr *attribute)
+{
+    uint32_t value;
+    FUZZ_MUST(mnl_attr_get_payload_len(attribute) == sizeof value);
+    memcpy(&value, mnl_attr_get_payload(attribute), sizeof value);
+    return value;
+}
 
 /* The linker puts these two in the place of the kernel. */
 ssize_t __wrap_recvfrom(int fd, void *bytes, size_t len, int flags, struct sockaddr *from, socklen_t *from_len)
@@ -36,6 +63,9 @@ ssize_t __wrap_recvfrom(int fd, void *bytes, size_t len, int flags, struct socka
     size_t content_len;
     (void)fd, (void)flags;
     FUZZ_MUST(*from_len >= sizeof sender && received++ < 100000);
+    ASAN_UNPOISON_MEMORY_REGION(bytes, len);
+    buffer = bytes;
+    buffer_len = len;
     if (fuzz_left(&in) == 0) {
         errno = EAGAIN;
         return -1;
@@ -65,6 +95,7 @@ ssize_t __wrap_recvfrom(int fd, void *bytes, size_t len, int flags, struct socka
         }
         at += NLMSG_ALIGN(header.nlmsg_len);
     }
+    ASAN_POISON_MEMORY_REGION(buffer + content_len, len - content_len);
     return (ssize_t)content_len;
 }
 
@@ -148,6 +179,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             break;
         }
     }
+    if (buffer != NULL)
+        ASAN_UNPOISON_MEMORY_REGION(buffer, buffer_len);
+    buffer = NULL;
     jump_netlink_close(netlink);
     return 0;
 }

@@ -72,7 +72,7 @@ tests_fuzz_fuzz_state_LDADD = $(fuzz_system_ldadd)
 
 tests_fuzz_fuzz_netlink_SOURCES = tests/fuzz/fuzz_netlink.c $(fuzz_driver)
 tests_fuzz_fuzz_netlink_CPPFLAGS = $(fuzz_cppflags) $(MNL_CFLAGS) -DCORPUS='"$(fuzz_corpus)/netlink"'
-tests_fuzz_fuzz_netlink_LDFLAGS = $(fuzz_ldflags) -Wl,--wrap=recvfrom,--wrap=mnl_socket_sendto
+tests_fuzz_fuzz_netlink_LDFLAGS = $(fuzz_ldflags) -Wl,--wrap=recvfrom,--wrap=mnl_socket_sendto,--wrap=mnl_attr_get_u32
 tests_fuzz_fuzz_netlink_LDADD = libjump-system.la $(MNL_LIBS)
 
 tests_fuzz_fuzz_envelope_SOURCES = tests/fuzz/fuzz_envelope.c adapters/strongswan/envelope.c $(fuzz_driver)
