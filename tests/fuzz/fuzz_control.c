@@ -7,13 +7,16 @@
  * answers, and is the peer's own choice.
  *
  * Asserted: an answer is one line of valid JSON of bounded length, and says whether it went well; there is none only where
- * there was no whole request; a session is ended only by its 32 digits and for one of the two reasons; the engine is as it was.
+ * there was no whole request; a session is ended only by its 32 digits, which stand in the request, and for one of the two
+ * reasons; the engine is as it was.
  *
- * Input: how many bytes go in at once; the length of the peer's name; the name; the request.
+ * Input: how many bytes go in at once; the length of the peer's name; the name; the request, in which '@' is a session's id.
  */
 #include <errno.h>
 #include <json-c/json.h>
+#include <sodium.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -28,12 +31,20 @@ static struct jump_control *control;
 static struct sockaddr_un address = { .sun_family = AF_UNIX };
 static char name[160], answer[JUMP_CONTROL_ANSWER_BYTES + 1];
 static size_t answer_len;
+static char request[2 * JUMP_CONTROL_REQUEST_BYTES];
+static size_t request_len;
 static jump_time now = JUMP_MS(1000000);
 
 static int terminate(void *context, const struct jump_id *id, enum jump_reason reason)
 {
     const struct jump_id *known = stage_id(STAGE_ATTACHED);
     (void)context;
+    char digits[2 * JUMP_ID_BYTES + 1];
+    bool stands = memchr(request, '\\', request_len) != NULL; /* JSON may write a digit in other ways */
+    (void)sodium_bin2hex(digits, sizeof digits, id->bytes, sizeof id->bytes);
+    for (size_t at = 0; !stands && at + sizeof digits - 1 <= request_len; at++)
+        stands = strncasecmp(request + at, digits, sizeof digits - 1) == 0;
+    FUZZ_MUST(stands);
     FUZZ_MUST(reason == JUMP_REASON_OPERATOR_TERMINATED || reason == JUMP_REASON_SECURITY_FAILURE);
     return memcmp(id, known, sizeof *id) == 0 ? 0 : JUMP_ERR_UNKNOWN;
 }
@@ -42,6 +53,28 @@ static bool peer_name(void *context, jump_host host, char *out, size_t out_cap)
 {
     (void)context, (void)host;
     return (size_t)snprintf(out, out_cap, "%s", name) < out_cap;
+}
+
+static void counters(void *context, jump_control_count *count, void *into)
+{
+    (void)context;
+    count(into, "link", "in", 1);
+    count(into, "link", "out", UINT64_MAX);
+    count(into, "hold", "packets", 0);
+}
+
+/* The request as it is sent. */
+static void expand(struct fuzz_bytes *in)
+{
+    request_len = 0;
+    while (fuzz_left(in) > 0 && request_len + 2 * JUMP_ID_BYTES + 1 < sizeof request) {
+        char c = (char)fuzz_u8(in);
+        request[request_len++] = c;
+        if (c != '@')
+            continue;
+        (void)sodium_bin2hex(request + request_len - 1, 2 * JUMP_ID_BYTES + 1, stage_id(STAGE_ATTACHED)->bytes, JUMP_ID_BYTES);
+        request_len += 2 * JUMP_ID_BYTES - 1;
+    }
 }
 
 static void end(void)
@@ -53,7 +86,7 @@ static void end(void)
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     struct jump_control_host host = { .engine = stage_set(STAGE_ATTACHED)->server, .name = "fuzz", .version = "0",
-                                      .role = JUMP_SERVER, .terminate = terminate, .peer_name = peer_name };
+                                      .role = JUMP_SERVER, .terminate = terminate, .peer_name = peer_name, .counters = counters };
     struct jump_problem problem;
     (void)argc, (void)argv;
     scratch_open(&scratch);
@@ -105,13 +138,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     peek_shoot(&before, w, true, 0);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     FUZZ_MUST(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
-    asked = memchr(in.at != NULL ? in.at : data, '\n', fuzz_left(&in) < JUMP_CONTROL_REQUEST_BYTES ? fuzz_left(&in) : JUMP_CONTROL_REQUEST_BYTES) != NULL ||
-            fuzz_left(&in) >= JUMP_CONTROL_REQUEST_BYTES;
+    expand(&in);
+    asked = memchr(request, '\n', request_len < JUMP_CONTROL_REQUEST_BYTES ? request_len : JUMP_CONTROL_REQUEST_BYTES) != NULL ||
+            request_len >= JUMP_CONTROL_REQUEST_BYTES;
     answer_len = 0;
     serve(fd);
-    while (fuzz_left(&in) > 0) {
-        bytes = fuzz_take(&in, &len, at_once);
-        if (send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    for (size_t done = 0; done < request_len; done += len) {
+        len = request_len - done < at_once ? request_len - done : at_once;
+        if (send(fd, request + done, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
             break; /* it has answered and closed */
         serve(fd);
     }

@@ -6,7 +6,8 @@
  * it: gets its packets, moves it (float), or ends it with a hard reset; and control bytes that reach OpenVPN are lost to us.
  *
  * Asserted after each datagram: the envelope's bytes, and no others, are for the core; nobody but who is where a session is
- * bound, or was until a moment ago, is delivered under its address; a session that ended is delivered nothing; what goes
+ * bound, or was until a moment ago, is delivered under its address; a packet with a session's number (by which OpenVPN finds it from
+ * anywhere) is delivered as that session's or not at all; a session that ended is delivered nothing; what goes
  * out for a session goes to its binding or waits; no datagram leaves for an address that only stands for somebody; two
  * sessions are never bound to one address, and no two peers are shown under one.
  *
@@ -70,6 +71,21 @@ static bool is_shown(const struct jump_path *shown)
     return false;
 }
 
+/* Whom OpenVPN finds by the number in a data packet, whatever address it comes from (and moves there: float). */
+static const struct jump_map_peer *session_of_number(const uint8_t *bytes, size_t len)
+{
+    uint32_t number;
+    if (len < 4 || bytes[0] >> 3 != JUMP_OVPN_DATA_V2)
+        return NULL;
+    number = (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+    for (uint32_t i = 0; i < PEERS; i++) {
+        const struct jump_map_peer *p = jump_map_peer(map, i);
+        if (p != NULL && p->host != 0 && p->peer_id == number && number != JUMP_MAP_NO_PEER_ID)
+            return p;
+    }
+    return NULL;
+}
+
 static void table_is_sound(void)
 {
     for (uint32_t i = 0; i < PEERS; i++) {
@@ -116,7 +132,10 @@ static void inbound(struct fuzz_bytes *in)
     memcpy(exact, bytes, len);
     enum jump_map_in verdict = jump_map_inbound(map, &shown, &number, exact, len, &from, now);
     FUZZ_MUST((verdict == JUMP_MAP_CONTROL) == (len > 0 && exact[0] >= JUMP_MAP_ENVELOPE_BYTE && !jump_map_is_alias(&from)));
+    const struct jump_map_peer *numbered = session_of_number(exact, len);
     free(exact);
+    if (numbered != NULL && (verdict == JUMP_MAP_DELIVER || verdict == JUMP_MAP_DELIVER_AS))
+        FUZZ_MUST(same(verdict == JUMP_MAP_DELIVER ? &from : &shown, &numbered->shown) && !numbered->fenced);
     if (verdict == JUMP_MAP_DELIVER_AS) {
         FUZZ_MUST(!same(&shown, &from));
         shown_last[shown_at++ % 4] = shown;

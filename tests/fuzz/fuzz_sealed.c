@@ -7,13 +7,16 @@
  * another session's path, wrap a counter, send bytes to a victim, or stop the gateway of everybody else.
  *
  * Asserted after each message: one that is refused, or whose tag was broken, left every session byte for byte as it was;
- * only a PROOF moves a binding, and a session's id never changes; another client's session keeps its binding unless a proof
- * was made from its very address; no policy out of range is taken; nothing that the server says to an
- * address is longer than what came from there (A14); the invariants hold in both engines.
+ * one that is taken is refused when it comes again, where it is not idempotent, and a PROOF or REQUEST below the last proof is not
+ * taken at all; only a PROOF moves a binding, and only to where a challenge went; a session's id never changes; another client's session keeps its binding
+ * unless a proof was made from its very address; generations, versions and nonces only rise, at both ends; a RESET is believed for
+ * its MAC and a newer boot alone; no policy out of range is taken; nothing that the server says to an address is longer than what
+ * came from there (A14); the invariants hold in both engines.
  *
- * Input: one byte for the situation, then messages: what (bits 0-3 type, 4-5 source, 6 full size, 7 towards the client),
- * how (bits 0-2 counter, 3 the other key, 4 tag broken, 5 a header byte changed, 6 the clock goes on), a place, a count and as
- * many bytes that are XORed there onto a body that fits. So none is the message that is wanted, and each byte a deviation.
+ * Input: one byte for the situation, then messages: what (bits 0-3 type, 4-5 source, 6 full size, or of a COOKIE and RESET: it
+ * answers the client's last message, and the RESET is genuine, 7 towards the client), how (bits 0-2 counter, 3 the other key, 4 tag
+ * broken, 5 a header byte changed, 6 the clock goes on, 7 with a cookie that is good there), a place, a count and as many bytes
+ * that are XORed there onto a body that fits. So none is the message that is wanted, and each byte a deviation.
  */
 #include <sodium.h>
 #include <string.h>
@@ -76,9 +79,9 @@ struct message {
     struct jump_path from;
 };
 
-static uint64_t counter_of(enum stage_situation situation, struct fuzz_bytes *in, uint8_t how, bool from_server)
+static uint64_t counter_of(enum stage_situation situation, struct world *w, struct fuzz_bytes *in, uint8_t how, bool from_server)
 {
-    static uint64_t fresh;
+    const struct jump_session *server = peek_server(w, 0);
     uint64_t base = stage_counter(situation, from_server);
     switch (how & 7) {
     case 0:
@@ -93,7 +96,7 @@ static uint64_t counter_of(enum stage_situation situation, struct fuzz_bytes *in
     case 5:
         return UINT64_MAX;
     case 6:
-        return fresh = 0;
+        return from_server || server == NULL ? 0 : server->u.server.reattach_high; /* that of the last proof */
     default:
         return fuzz_number(in, 8);
     }
@@ -108,12 +111,43 @@ static struct jump_path source_of(const struct world *w, uint8_t what, const str
         return w->clients[1].uplinks[0]; /* where the other client is */
     case 2:
         return world_path(99, 9999);
-    default:
-        return world_path(99, (uint16_t)(10000 + fuzz_left(in))); /* each time another */
+    default: { /* behind the same NAT: each time another port */
+        struct jump_path path = w->clients[0].uplinks[0];
+        path.port = (uint16_t)(10000 + fuzz_left(in));
+        return path;
+    }
     }
 }
 
-static void compose(struct message *m, enum stage_situation situation, const struct world *w, struct fuzz_bytes *in)
+static uint64_t number_at(const uint8_t *bytes)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 8; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+/* It answers the client's last message: that one's nonce, and of a RESET a newer boot. */
+static void answer_it(struct jump_header *header, uint8_t *plain, enum stage_situation situation, const struct jump_session *client)
+{
+    memcpy(header->process, stage_process(situation, false), sizeof header->process);
+    header->counter = client->send_counter;
+    if (header->type == JUMP_MSG_COOKIE)
+        memset(header->cookie, 0xc0, sizeof header->cookie);
+    for (unsigned i = 0; i < 8 && header->type == JUMP_MSG_RESET; i++)
+        plain[i] = (uint8_t)((client->u.client.boot + 1) >> (56 - 8 * i));
+}
+
+/* The MAC of the boot that stands there; what deviates in its own place goes on top. */
+static void sign_it(uint8_t *plain, const uint8_t *nonce, const struct jump_session *client)
+{
+    uint8_t mac[JUMP_RESET_MAC_BYTES];
+    jump_seal_reset(mac, client->u.client.reset_key, number_at(plain), nonce);
+    for (unsigned i = 0; i < sizeof mac; i++)
+        plain[8 + i] ^= mac[i];
+}
+
+static void compose(struct message *m, enum stage_situation situation, struct world *w, struct fuzz_bytes *in)
 {
     uint8_t what = fuzz_u8(in), how = fuzz_u8(in), place = fuzz_u8(in), count = fuzz_u8(in);
     const struct jump_keys *keys;
@@ -127,9 +161,14 @@ static void compose(struct message *m, enum stage_situation situation, const str
     m->broken = how & 16;
     m->from = source_of(w, what, in);
     struct jump_header header = { .type = m->type, .epoch = keys[key].fingerprint, .session_id = *stage_id(situation),
-                                  .counter = counter_of(situation, in, how, m->to_client) };
+                                  .counter = counter_of(situation, w, in, how, m->to_client) };
     memcpy(header.process, stage_process(situation, m->to_client), sizeof header.process);
     (void)stage_template(situation, m->to_client, m->type, plain, sizeof plain);
+    const struct jump_session *asker = m->to_client && (what & 64) ? peek_client(w, 0) : NULL;
+    if (asker != NULL && (m->type == JUMP_MSG_COOKIE || m->type == JUMP_MSG_RESET))
+        answer_it(&header, plain, situation, asker);
+    if (!m->to_client && (how & 128))
+        jump_seal_cookie(header.cookie, w->server->cookie_key, &m->from, w->now / JUMP_MS(60000));
     deviation = fuzz_take(in, &deviation_len, count);
     for (size_t i = 0; i < deviation_len; i++)
         plain[place + i] ^= deviation[i];
@@ -137,9 +176,12 @@ static void compose(struct message *m, enum stage_situation situation, const str
     if (m->len < JUMP_HEADER_BYTES) /* a type that nobody sends: framing as short as can be */
         m->len = JUMP_HEADER_BYTES;
     jump_wire_put_header(m->bytes, &header);
+    if (asker != NULL && m->type == JUMP_MSG_RESET)
+        sign_it(plain, m->bytes + JUMP_AT_NONCE, asker);
     if (how & 32) {
         uint8_t at = fuzz_u8(in);
         m->bytes[at % JUMP_HEADER_BYTES] ^= fuzz_u8(in);
+        m->type = m->bytes[JUMP_AT_VERSION_TYPE] & 15; /* it may be that of another one now */
     }
     if (m->len <= JUMP_HEADER_BYTES + JUMP_TAG_BYTES || m->type == JUMP_MSG_RESET) { /* in the clear: COOKIE, RESET */
         memcpy(m->bytes + JUMP_HEADER_BYTES, plain, m->len - JUMP_HEADER_BYTES);
@@ -153,19 +195,71 @@ static void compose(struct message *m, enum stage_situation situation, const str
         m->bytes[m->len - 1] ^= 1;
 }
 
-static void deliver(struct world *w, const struct message *m)
+/* Before and after one message: each session at each end, server and client of client 0 first. */
+struct books {
+    struct peek_record record[SHOTS];
+    uint64_t sent[SHOTS];
+    uint8_t reset_key[JUMP_RESET_KEY_BYTES];
+    uint64_t boot;
+};
+
+static void note_books(struct books *books, struct world *w)
 {
-    static struct peek_shot before[SHOTS], after[SHOTS];
-    struct peek_record records[2][2];
+    for (unsigned i = 0; i < SHOTS; i++) {
+        const struct jump_session *s = i & 1 ? peek_server(w, i / 2) : peek_client(w, i / 2);
+        peek_note(&books->record[i], w, i & 1, i / 2);
+        books->sent[i] = s != NULL ? s->send_counter : 0;
+        if (i == 0 && s != NULL) {
+            memcpy(books->reset_key, s->u.client.reset_key, sizeof books->reset_key);
+            books->boot = s->u.client.boot;
+        }
+    }
+}
+
+static void only_forward(const struct world *w, const struct books *was, const struct books *is, const struct message *m)
+{
+    for (unsigned i = 0; i < SHOTS; i++) {
+        const struct peek_record *a = &was->record[i], *b = &is->record[i];
+        if (!a->there || !b->there)
+            continue;
+        FUZZ_MUST(memcmp(&a->id, &b->id, sizeof b->id) == 0);
+        FUZZ_MUST(b->generation >= a->generation && b->version >= a->version && is->sent[i] >= was->sent[i]);
+        if (!(i & 1))
+            continue;
+        if (b->generation != a->generation)
+            FUZZ_MUST(i == 1 && (m->type == JUMP_MSG_REATTACH_PROOF || a->mode == JUMP_MODE_BIRTH));
+        if (i == 3 && memcmp(&a->binding, &b->binding, sizeof b->binding) != 0)
+            FUZZ_MUST(m->type == JUMP_MSG_REATTACH_PROOF && memcmp(&m->from, &a->binding, sizeof m->from) == 0);
+        if (i == 1 && b->generation != a->generation) /* every challenge that a proof can have went there */
+            FUZZ_MUST(memcmp(&b->binding, &w->clients[0].uplinks[0], sizeof b->binding) == 0 ||
+                      memcmp(&b->binding, &w->clients[0].uplinks[1], sizeof b->binding) == 0);
+    }
+}
+
+/* It was taken: had it to be? */
+static void rightly(const struct books *was, const struct books *is, const struct message *m)
+{
+    const struct peek_record *server = &was->record[1];
+    uint64_t counter = number_at(m->bytes + JUMP_AT_NONCE);
+    if (m->to_client && m->type == JUMP_MSG_RESET) {
+        uint8_t mac[JUMP_RESET_MAC_BYTES];
+        uint64_t boot = number_at(m->bytes + JUMP_HEADER_BYTES);
+        jump_seal_reset(mac, was->reset_key, boot, m->bytes + JUMP_AT_NONCE);
+        FUZZ_MUST(memcmp(mac, m->bytes + JUMP_HEADER_BYTES + 8, sizeof mac) == 0 && boot > was->boot && !is->record[0].there);
+    }
+    if (!m->to_client && server->there && (m->type == JUMP_MSG_REATTACH_REQUEST || m->type == JUMP_MSG_REATTACH_PROOF))
+        FUZZ_MUST(counter > server->high || /* a lost ACCEPT heals */
+                  (m->type == JUMP_MSG_REATTACH_PROOF && memcmp(&m->from, &server->binding, sizeof m->from) == 0));
+}
+
+static int inject(struct world *w, const struct message *m)
+{
     int verdict;
-    peek_settle(w);
-    shoot(before, w);
-    for (unsigned n = 0; n < 2; n++) {
+    for (unsigned n = 0; n < STAGE_CLIENTS; n++) {
         const struct jump_session *s = peek_server(w, n);
         memset(&answer.bound[n], 0, sizeof answer.bound[n]);
         if (s != NULL)
             answer.bound[n] = jump_session_bound(s) ? s->binding : s->birth_path;
-        peek_note(&records[n][0], w, true, n);
     }
     answer.question_len = m->len;
     answer.said_to_unproved = 0;
@@ -176,22 +270,33 @@ static void deliver(struct world *w, const struct message *m)
     else
         verdict = world_inject(w, &m->from, m->bytes, m->len);
     answer.asked = false;
+    return verdict;
+}
+
+static void deliver(struct world *w, const struct message *m)
+{
+    static struct peek_shot before[SHOTS], after[SHOTS], again[SHOTS];
+    static struct books was, is;
+    peek_settle(w);
+    shoot(before, w);
+    note_books(&was, w);
+    int verdict = inject(w, m);
     shoot(after, w);
+    note_books(&is, w);
     if (verdict != 0 || (m->broken && m->type != JUMP_MSG_COOKIE && m->type != JUMP_MSG_RESET))
         same(before, after);
-    for (unsigned n = 0; n < 2; n++) {
-        const struct peek_record *was = &records[n][0];
-        struct peek_record *is = &records[n][1];
-        peek_note(is, w, true, n);
-        if (!was->there || !is->there)
-            continue;
-        FUZZ_MUST(memcmp(&was->id, &is->id, sizeof is->id) == 0);
-        if (is->generation != was->generation)
-            FUZZ_MUST(n == 0 && (m->type == JUMP_MSG_REATTACH_PROOF || was->mode == JUMP_MODE_BIRTH));
-        if (n == 1 && memcmp(&was->binding, &is->binding, sizeof is->binding) != 0)
-            FUZZ_MUST(m->type == JUMP_MSG_REATTACH_PROOF && memcmp(&m->from, &was->binding, sizeof m->from) == 0);
-    }
+    else
+        rightly(&was, &is, m);
+    only_forward(w, &was, &is, m);
     policies_are_valid(w);
+    /* What moves a binding may be said twice, and a tombstone answers as often as it is asked. */
+    if (verdict == 0 && (m->to_client || (is.record[1].there && (m->type == JUMP_MSG_BIRTH || m->type == JUMP_MSG_PROBE)))) {
+        peek_settle(w);
+        shoot(after, w);
+        FUZZ_MUST(inject(w, m) != 0);
+        shoot(again, w);
+        same(after, again);
+    }
     FUZZ_NOT_BROKEN(peek_broken(w));
     FUZZ_MUST(world_count(w, true, JUMP_EVENT_STATE_CHANGE, JUMP_REASON_INVARIANT_VIOLATION) == 0);
     FUZZ_MUST(world_count(w, false, JUMP_EVENT_STATE_CHANGE, JUMP_REASON_INVARIANT_VIOLATION) == 0);

@@ -7,12 +7,14 @@
  * hides what was cut off the audit log.
  *
  * Asserted: files that are refused are left as they were, and said in one line; else the keys are those of the files, the boot
- * number is above the file's and above that of every start before, and a second opening finds the same.
+ * number is above the file's and above that of every start before, and a second opening finds the same, as does a verifier
+ * that takes no lock; a head that is written is the head that is found.
  *
  * Input: which files there are (bits 0-3: key, audit.key, boot, audit.head), the lengths of the first three, their bytes; the rest
  * is the head.
  */
 #include <errno.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "fuzz.h"
@@ -85,6 +87,44 @@ static uint64_t start(uint8_t keys[2][32], struct jump_audit_head *head)
     return boot;
 }
 
+/* Without the lock, as jumpctl does. */
+static void look_on(const uint8_t key[32], const struct jump_audit_head *head)
+{
+    struct jump_problem problem = { "" };
+    struct jump_audit_head seen;
+    uint8_t bytes[32];
+    FUZZ_MUST(jump_state_audit_peek(bytes, &seen, &problem, scratch.folder, "a"));
+    FUZZ_MUST(memcmp(bytes, key, sizeof bytes) == 0 && memcmp(&seen, head, sizeof seen) == 0);
+}
+
+static void write_head(const struct jump_audit_head *from)
+{
+    struct jump_problem problem = { "" };
+    struct jump_audit_head head = *from, seen;
+    struct jump_state_folder *state = jump_state_open(&problem, scratch.folder, "a");
+    uint8_t key[32];
+    FUZZ_MUST(state != NULL);
+    head.seq++;
+    head.lost = UINT64_MAX - head.lost;
+    head.link[0] ^= 1;
+    memcpy(key, jump_state_audit_key(state), sizeof key);
+    FUZZ_MUST(jump_state_audit_head_set(state, &head));
+    jump_state_audit_head(state, &seen);
+    FUZZ_MUST(memcmp(&seen, &head, sizeof seen) == 0);
+    jump_state_close(state);
+    look_on(key, &head);
+}
+
+/* A head is read in the one form in which it is written. */
+static void as_written(const struct contents *file, const struct jump_audit_head *head)
+{
+    char text[256], hex[2 * JUMP_CHAIN_BYTES + 1];
+    (void)sodium_bin2hex(hex, sizeof hex, head->link, sizeof head->link);
+    int len = snprintf(text, sizeof text, "jumping-audit-head 1 %020llu %s %020llu\n", (unsigned long long)head->seq, hex,
+                       (unsigned long long)head->lost);
+    FUZZ_MUST((size_t)len == file->len && memcmp(text, file->bytes, file->len) == 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_bytes in = fuzz_bytes(data, size);
@@ -116,9 +156,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (size_t i = 0; files[2].there && i + 1 < files[2].len; i++)
         last = last * 10 + (uint64_t)(files[2].bytes[i] - '0');
     FUZZ_MUST(first > last);
+    if (files[1].there && files[3].there)
+        as_written(&files[3], &heads[0]);
+    look_on(keys[0][1], &heads[0]);
     uint64_t second = start(keys[1], &heads[1]);
     FUZZ_MUST(second == 0 || second > first);
     FUZZ_MUST(second == 0 || memcmp(keys[0], keys[1], sizeof keys[0]) == 0);
     FUZZ_MUST(second == 0 || memcmp(&heads[0], &heads[1], sizeof heads[0]) == 0);
+    if (second != 0)
+        write_head(&heads[1]);
     return 0;
 }

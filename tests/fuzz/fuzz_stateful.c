@@ -7,8 +7,8 @@
  * genuine peers say, at the moments that suit him: while they rekey, restart, change their address, or wait for a store.
  *
  * Asserted after each step: the invariants in every engine; a message that is refused, or was changed on its way, left
- * every session byte for byte as it was; no session is ever bound to an address of the attacker's, who relays no
- * challenge; ids stay and generations only rise; what the server says to one who asked from an unproved address is never
+ * every session byte for byte as it was; what enters a replay window is taken once; no session is ever bound to an address
+ * of the attacker's (also behind a client's own NAT), who relays no challenge; ids stay and generations only rise; what the server says to one who asked from an unproved address is never
  * longer than the question. At the end of each input every transition followed the table, and, where the input asks for it, once
  * the network is whole again a session that both ends still have is ATTACHED at both, with one generation (I10).
  *
@@ -67,14 +67,18 @@ static void shoot(struct peek_shot shots[SHOTS])
         peek_shoot(&shots[i], w, i & 1, i / 2);
 }
 
+#define NEIGHBOUR 60000u /* ports that no client has: the attacker behind a client's own NAT */
+
 static bool is_attackers(const struct jump_path *path)
 {
-    return path->ip[15] >= 200;
+    return path->ip[15] >= 200 || path->port >= NEIGHBOUR;
 }
 
-static struct jump_path attackers_path(uint8_t n)
+static struct jump_path attackers_path(const struct jump_path *genuine, uint8_t n)
 {
-    return world_path((uint8_t)(200 + n % 8), (uint16_t)(1000 + n));
+    struct jump_path path = *genuine;
+    path.port = (uint16_t)(NEIGHBOUR + n);
+    return n & 64 ? path : world_path((uint8_t)(200 + n % 8), (uint16_t)(1000 + n));
 }
 
 static void look(void)
@@ -102,8 +106,8 @@ static bool is_loose(const struct world_flight *flight, size_t at)
            (type == JUMP_MSG_RESET && ((at >= JUMP_AT_EPOCH && at < JUMP_AT_SESSION) || (at >= JUMP_AT_COOKIE && at < JUMP_HEADER_BYTES)));
 }
 
-/* `changed`: its bytes are not what was sent. */
-static void arrive(const struct world_flight *flight, bool changed)
+/* `changed`: its bytes are not what was sent. @return whether it was taken */
+static bool arrive(const struct world_flight *flight, bool changed)
 {
     static struct peek_shot before[SHOTS], after[SHOTS];
     const struct world_flight f = *flight;
@@ -111,7 +115,7 @@ static void arrive(const struct world_flight *flight, bool changed)
     unsigned uplink = f.source.transport - 1u;
     int verdict;
     if (!f.to_server && (memcmp(&c->uplinks[uplink], &f.target, sizeof f.target) != 0 || !c->up[uplink]))
-        return; /* the mapping is gone */
+        return false; /* the mapping is gone */
     peek_settle(w);
     shoot(before);
     for (unsigned n = 0; n < STAGE_CLIENTS; n++) {
@@ -128,7 +132,7 @@ static void arrive(const struct world_flight *flight, bool changed)
     answer.asked = false;
     shoot(after);
     if (verdict == 0 && !changed)
-        return;
+        return true;
     for (unsigned i = 0; i < SHOTS; i++)
         if (memcmp(&before[i], &after[i], sizeof before[i]) != 0) {
             fprintf(stderr, "fuzz: type %u %s, verdict %d%s: the session of client %u at the %s\n", flight->bytes[0] & 15u,
@@ -136,6 +140,16 @@ static void arrive(const struct world_flight *flight, bool changed)
                     i & 1 ? "server" : "client");
             FUZZ_MUST(peek_same_shot(&before[i], &after[i]));
         }
+    return verdict == 0;
+}
+
+/* What enters the replay window is taken once; a REQUEST and a PROOF are idempotent, and so are a tombstone's answers. */
+static bool counts_once(const struct world_flight *flight)
+{
+    const struct jump_session *s = peek_server(w, flight->client);
+    uint8_t type = flight->bytes[0] & 15;
+    return !flight->to_server || (s != NULL && memcmp(&s->id, flight->bytes + JUMP_AT_SESSION, sizeof s->id) == 0 &&
+                                  (type == JUMP_MSG_BIRTH || type == JUMP_MSG_PROBE));
 }
 
 static void land(unsigned n)
@@ -155,38 +169,40 @@ static void fate(uint8_t operation, struct fuzz_bytes *in)
     case 0: /* the oldest arrives */
     case 1: /* this one overtakes */
         land(n);
-        arrive(&f, false);
+        (void)arrive(&f, false);
         break;
     case 2:
         land(n);
         break;
     case 3: /* arrives, and again */
         land(n);
-        arrive(&f, false);
-        arrive(&f, false);
+        if (arrive(&f, false) && counts_once(&f))
+            FUZZ_MUST(!arrive(&f, false));
+        else
+            (void)arrive(&f, false);
         break;
     case 4: { /* a byte of it is changed */
         size_t at = (fuzz_u8(in) | (size_t)fuzz_u8(in) << 8) % f.len;
         uint8_t with = fuzz_u8(in);
         bool changed = with != 0 && !is_loose(&f, at);
         f.bytes[at] ^= with;
-        arrive(&f, changed);
+        (void)arrive(&f, changed);
         break;
     }
     case 5: /* a copy from the attacker's address comes first */
         if (f.to_server)
-            f.source = attackers_path(fuzz_u8(in));
-        arrive(&f, false);
+            f.source = attackers_path(&f.source, fuzz_u8(in));
+        (void)arrive(&f, false);
         break;
     case 6: /* a copy from the other client's address */
         if (f.to_server)
             f.source = w->clients[1 - f.client % 2].uplinks[0];
-        arrive(&f, false);
+        (void)arrive(&f, false);
         break;
     default: { /* cut short, or longer */
         size_t len = f.len;
         f.len = (fuzz_u8(in) | (size_t)fuzz_u8(in) << 8) % sizeof f.bytes;
-        arrive(&f, f.len != len);
+        (void)arrive(&f, f.len != len);
         break;
     }
     }
@@ -199,8 +215,8 @@ static void replay(struct fuzz_bytes *in)
     if (f.len == 0)
         return;
     if (f.to_server && (from & 128))
-        f.source = attackers_path(from);
-    arrive(&f, false);
+        f.source = attackers_path(&f.source, from);
+    (void)arrive(&f, false);
 }
 
 /* In the same memory, so that the situation can be put back. */
@@ -272,7 +288,8 @@ static void host(uint8_t operation, struct fuzz_bytes *in)
         world_activity(w, n);
         break;
     case 3:
-        world_rebind(w, n, uplink);
+        if (w->clients[n].uplinks[uplink].port + 1000u < NEIGHBOUR)
+            world_rebind(w, n, uplink);
         break;
     case 4:
         w->clients[n].up[uplink] = !w->clients[n].up[uplink];

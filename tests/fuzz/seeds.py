@@ -12,7 +12,7 @@ import sys
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 CORPUS = os.path.join(HERE, 'corpus')
-MOST_FILES, MOST_BYTES = 200, 200_000
+MOST_FILES, MOST_BYTES = 300, 200_000
 TYPES = ('birth-offer', 'birth', 'birth-ack', 'probe', 'probe-ack', 'path-unbound', 'request', 'challenge', 'proof', 'accept',
          'deny', 'terminate', 'terminate-ack', 'redirect', 'cookie', 'reset')
 TO_CLIENT, FULL_SIZE, OTHER_CLIENT, STRANGER, ELSEWHERE = 0x80, 0x40, 0x10, 0x20, 0x30
@@ -50,7 +50,7 @@ def message(kind, flags=0, how=0, place=0, deviation=b''):
 def sealed(_):
     """One byte for the situation (stage.h), then messages as fuzz_sealed.c reads them."""
     situations = ('attached', 'lost-request', 'challenged', 'proved', 'birth', 'birth-acked', 'rekeying', 'ended-at-server',
-                  'server-restarted', 'committing', 'unbound', 'switching')
+                  'server-restarted', 'committing', 'unbound', 'switching', 'offered', 'flooded')
     for number, situation in enumerate(situations):
         yield f'{situation}-to-server', bytes((number,)) + message('probe') + message('request', STRANGER) + \
             message('proof', STRANGER) + message('birth') + message('proof') + message('terminate')
@@ -60,6 +60,19 @@ def sealed(_):
     yield 'replayed-counter', bytes((0,)) + message('probe', how=2) * 2
     yield 'highest-counter', bytes((0,)) + message('request', how=5) + message('request', how=6)
     yield 'from-the-other-clients-address', bytes((0,)) + message('request', OTHER_CLIENT) + message('proof', OTHER_CLIENT)
+    wishes = b''.join((value ^ 1).to_bytes(4, 'big') for value in (86400000, 300000, 300000))  # mobile.ini's, each made 1
+    yield 'wishes-below-the-least', bytes((12,)) + message('birth', place=10, deviation=wishes)
+    yield 'counter-of-the-last-proof', bytes((3,)) + message('request', how=6) + message('request', STRANGER, how=6) + message('proof', STRANGER, how=6)
+    yield 'proof-from-behind-the-same-nat', bytes((2,)) + message('proof', ELSEWHERE) + message('proof')
+    yield 'genuine-reset', bytes((8,)) + message('reset', TO_CLIENT | FULL_SIZE)
+    yield 'reset-of-the-same-boot', bytes((8,)) + message('reset', TO_CLIENT | FULL_SIZE, place=7, deviation=b'\x01')
+    yield 'reset-with-a-wrong-mac', bytes((0,)) + message('reset', TO_CLIENT | FULL_SIZE, place=8, deviation=b'\x01')
+    yield 'cookie-for-the-request', bytes((1,)) + message('cookie', TO_CLIENT | FULL_SIZE) * 2 + message('challenge', TO_CLIENT)
+    yield 'cookie-for-the-probe', bytes((0,)) + message('cookie', TO_CLIENT | FULL_SIZE, how=64) * 2
+    yield 'with-and-without-a-cookie', bytes((13,)) + message('request', STRANGER) + message('request', STRANGER, how=128) + \
+        message('proof', STRANGER, how=128) + message('request', ELSEWHERE, how=128 | 32, deviation=b'') + b'\x2c\x01'
+    yield 'accept-of-an-older-generation', bytes((3,)) + message('accept', TO_CLIENT, place=27, deviation=b'\x02') + \
+        message('accept', TO_CLIENT)
     yield 'policy-out-of-range', bytes((4,)) + message('birth-ack', TO_CLIENT, place=87, deviation=b'\xff')
     yield 'full-size-probe', bytes((0,)) + message('probe', FULL_SIZE)
 
@@ -68,11 +81,12 @@ def stateful(_):
     """The situation, then operations with their arguments as fuzz_stateful.c reads them; bit 7 first: it must end well."""
     arrives, replayed, ms, busy, rebind, updown, hole = b'\x00', b'\x0f', b'\x10', b'\x12\x00', b'\x13\x00', b'\x14\x00', b'\x11'
     beat = busy + ms + b'\x64' + arrives * 3
-    for number in range(12):
+    for number in range(14):
         yield f'heals-from-situation-{number}', bytes((0x80 | number,)) + beat
     yield 'rebinding', b'\x80' + rebind + beat * 12
     yield 'hole-of-ten-seconds', b'\x80' + updown + beat * 4 + hole + b'\x32' + updown + beat * 6
     yield 'copies-from-the-attacker-first', b'\x80' + rebind + (busy + ms + b'\x64' + b'\x05\x00\x01' + arrives * 2) * 12
+    yield 'copies-from-behind-the-same-nat-first', b'\x80' + rebind + (busy + ms + b'\x64' + b'\x05\x00\x41' + arrives * 2) * 12
     yield 'everything-twice-and-replayed', b'\x80' + rebind + (busy + ms + b'\x64' + b'\x03\x00' * 2 + replayed + b'\x03\x80') * 12
     yield 'bits-turned-over', b'\x81' + (ms + b'\x64' + b'\x04\x00\x03\x00\x01' + b'\x04\x00\x40\x00\x80' + arrives) * 8
     yield 'rekeyed-on-both-sides-while-rebinding', b'\x80' + rebind + b'\x16\x01' + beat * 3 + b'\x16\x00' + beat * 6
@@ -141,6 +155,15 @@ def control(known):
                           ('terminate', b'{"command":"terminate","session_id":"' + session + b'","reason":"security_failure"}'),
                           ('not-an-object', b'[1]'), ('nested-too-deep', b'{"command":{"a":{"b":{"c":{"d":1}}}}}')):
         yield name, b'\xff\x04name' + request + b'\n'
+    for name, request in (('terminates', b'{"command":"terminate","session_id":"@"}'),
+                          ('terminates-for-security', b'{"command":"terminate","session_id":"@","reason":"security_failure"}'),
+                          ('terminate-for-another-reason', b'{"command":"terminate","session_id":"@","reason":"key_expired"}'),
+                          ('terminate-by-fewer-digits', b'{"command":"terminate","session_id":"4cef1e78aa52bf15d09f4bec33f1ad"}'),
+                          ('terminate-by-a-number', b'{"command":"terminate","session_id":12,"reason":[]}'),
+                          ('unknown-command', b'{"command":"reboot"}'), ('no-command', b'{"command":1}'),
+                          ('after-all', b'{"command":"sessions","after":-1}'), ('two-objects', b'{"command":"version"}{}')):
+        yield name, b'\xff\x00' + request + b'\n'
+    yield 'ends-without-a-line', b'\xff\x00{"command":"version"}'
     yield 'a-byte-order-of-pieces', b'\x00\x00' + b'{"command":"version"}\nmore'
     yield 'name-with-quotes-and-lines', b'\xff\x08"\n\\\x1b[2J\x7f' + b'{"command":"sessions"}\n'
     yield 'name-that-is-no-utf-8', b'\xff\x02\xff\x9b' + b'{"command":"sessions"}\n'
@@ -155,6 +178,10 @@ def state(_):
     yield 'boot-exhausted', b'\x04\x00\x00\x0b' + b'4294967295\n'
     yield 'boot-without-its-newline', b'\x04\x00\x00\x01' + b'5'
     yield 'boot-with-a-nul-behind-it', b'\x04\x00\x00\x03' + b'5\n\x00'
+    yield 'boot-with-a-sign', b'\x04\x00\x00\x03' + b'+5\n'
+    yield 'head-cut-short', b'\x0a\x00\x20\x00' + b'a' * 32 + head[:-1]
+    yield 'head-with-capital-digits', b'\x0a\x00\x20\x00' + b'a' * 32 + head.replace(b'ab', b'AB')
+    yield 'head-that-is-none', b'\x0a\x00\x20\x00' + b'a' * 32 + b'x' * len(head)
     yield 'head-without-its-key', b'\x08\x00\x00\x00' + head
     yield 'head-with-a-sign', b'\x0a\x00\x20\x00' + b'a' * 32 + head.replace(b' 00000000000000000007', b' +0000000000000000007')
 
@@ -188,6 +215,12 @@ def netlink(_):
     nobody = told(16, bytes(4) + number(0) + number(0x41) + bytes(4) + attribute(3, b'x\0'))
     yield 'links-without-a-number', b'\x02' + datagram(route) + datagram(link) + datagram(nobody, nobody, done) + datagram(route) * 6
     yield 'sole-choice', b'\x03' + datagram(route) + datagram(link) + datagram(link, done) + datagram(rule) + datagram(done) + datagram(route)
+    for size in (0, 4, 8):
+        yield f'a-link-of-{size}-bytes', b'\x00' + datagram(told(16, bytes(size)))
+    yield 'an-address-that-is-cut-off', b'\x44' + datagram(told(24, b'\x02\x20\0\0\xfe\x03\0\x01' + bytes(4) + attribute(4, number(2)) +
+                                                               attribute(7, b'')))
+    yield 'a-metric-that-is-cut-off', b'\x03' + datagram(told(24, b'\x02\x20\0\0\xfe\x03\0\x01' + bytes(4) + attribute(4, number(2)) +
+                                                             attribute(6, b'')))
     yield 'source-refused', b'\x04' + datagram(refused)
     yield 'source-of-a-flow', b'\x44' + datagram(route) * 3
     yield 'name', b'\x05' + datagram(link)
@@ -214,6 +247,9 @@ def demux(_):
     yield 'guest-on-a-bound-address', opened + b'\x00\x00' + reset + b'\x04\x80' + data + b'\x00\x00' + data
     yield 'unbound-then-fenced', opened + b'\x0b\x00\x00' + b'\x04\x00' + data + b'\x0c\x00\x00' + b'\x00\x00' + data
     yield 'control', opened + b'\x00\x02' + envelope_byte + b'\x00\x02' + raw
+    numbered = b'\x0b\x00\x00\x05'
+    yield 'number-of-an-unbound-session-from-elsewhere', opened + b'\x04\x00' + numbered + b'\x0b\x00\x00' + b'\x00\x01' + numbered
+    yield 'number-of-a-session-from-elsewhere', opened + b'\x04\x00' + numbered + b'\x00\x01' + numbered + b'\x00\x00' + numbered
     yield 'from-nobodys-address', opened + b'\x00\x78' + data
     yield 'more-newcomers-than-there-is-room', opened + b'\x09\x00\x01' + b''.join(b'\x00\x00' + reset for _ in range(6))
 
@@ -230,6 +266,10 @@ def management(_):
     yield 'client-kill-by-name-and-tunnel', b'\x01\x16\x00\x05' + pieces(header + rows + rows.replace(b'12', b'13') + b'END\r\n')
     yield 'columns-not-known', b'\x01\x16\x00\x05' + pieces(rows + b'END\r\n')
     yield 'three-at-once', b'\x03\x11\x03\x05\x16\x00\x05\x08\x00\x05' + pieces(header + rows + b'END\r\n' + rows + b'END\r\n')
+    yield 'own-rows-by-peer-id', b'\xf1\x01\x02\x01' + b'\x00' + b'\x05\x01\x06\x02'
+    yield 'own-rows-by-name', b'\xf1\x20\x00\x01' + b'\x01' + b'\x09\x01' + b'\x06\x01'
+    yield 'own-rows-only-a-longer-name', b'\xf1\x20\x00\x01' + b'\x01' + b'\x0a\x01'
+    yield 'own-rows-by-tunnel', b'\xf2\x24\x00\x01\x28\x00\x02' + b'\x00' + b'\x14\x01' + b'\x24\x01' + b'\x44\x02'
     yield 'a-line-too-long', b'\x01\x11\x03\x05' + pieces(header + b'CLIENT_LIST\t' + b'x' * 2100 + b'\r\nEND\r\n')[:2900]
 
 

@@ -189,6 +189,12 @@ static void tell(struct stage *s, enum stage_situation situation)
         FUZZ_MUST(client_is(w, JUMP_RECOVERING));
         w->clients[0].loss_ppm[0] = 0;
         break;
+    case STAGE_FLOODED: /* no token for strangers: a client that moves must show a cookie */
+        world_rebind(w, 0, 0);
+        w->server->ratelimit->global.full_at = w->now + JUMP_MS(600000);
+        until_client(w, JUMP_RECOVERING);
+        w->drop_down = TYPE(COOKIE);
+        break;
     default: /* told before or after the keys are noted */
         break;
     }
@@ -207,6 +213,11 @@ static void make(struct stage *s, enum stage_situation situation)
         world_run(w, JUMP_MS(100));
         FUZZ_MUST(world_state_server(w, 0) == JUMP_BIRTH);
         FUZZ_MUST(client_is(w, situation == STAGE_BIRTH ? JUMP_BIRTH : JUMP_ATTACHED));
+    } else if (situation == STAGE_OFFERED) { /* the server has heard nothing of the client */
+        w->drop_up = TYPE(BIRTH);
+        world_open(w, 0);
+        world_run(w, JUMP_MS(100));
+        FUZZ_MUST(world_state_server(w, 0) == JUMP_BIRTH && !peek_server(w, 0)->u.server.birth_acked && client_is(w, JUMP_BIRTH));
     } else {
         FUZZ_MUST(world_attach(w, 0));
         world_busy(w, 0, JUMP_MS(2000));

@@ -14,7 +14,7 @@
 /* What client 0 and the server are in the middle of; client 1 is attached and well in all of them. */
 #define STAGE_SITUATIONS(X)                                                              \
     X(ATTACHED) X(LOST_REQUEST) X(CHALLENGED) X(PROVED) X(BIRTH) X(BIRTH_ACKED) X(REKEYING) \
-    X(ENDED_AT_SERVER) X(SERVER_RESTARTED) X(COMMITTING) X(UNBOUND) X(SWITCHING)
+    X(ENDED_AT_SERVER) X(SERVER_RESTARTED) X(COMMITTING) X(UNBOUND) X(SWITCHING) X(OFFERED) X(FLOODED)
 
 enum stage_situation {
 #define X(name) STAGE_##name,
