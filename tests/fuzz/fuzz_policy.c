@@ -6,7 +6,7 @@
  * and is not gives sessions without bounds; a finding with control characters in it writes to the administrator's terminal.
  *
  * Asserted: the result says whether there are findings; what is taken passes the check for a peer's values and lies in the
- * range of each row; written out as a file it is read back the same; each finding is one line of printable text that names
+ * range of each row, also those that keys have of each other, and one step beyond each is refused; written out as a file it is read back the same; each finding is one line of printable text that names
  * a line of the file.
  *
  * Input: the file.
@@ -65,6 +65,34 @@ static void again(const struct jump_policy *policy)
     FUZZ_MUST(memcmp(&draft.policy, policy, sizeof *policy) == 0);
 }
 
+static void refused(const struct jump_policy *policy, enum jump_policy_key key, uint64_t value)
+{
+    struct jump_policy changed = *policy;
+    if (value > UINT32_MAX)
+        return;
+    jump_policy_set(&changed, key, (uint32_t)value);
+    FUZZ_MUST(jump_policy_valid(&changed) == JUMP_ERR_POLICY);
+}
+
+/* What keys demand of each other (docs/policy.md), written down once more; and one step beyond each end is too far. */
+static void ends_are_where_they_must_be(const struct jump_policy *p)
+{
+    FUZZ_MUST(p->transport_lost_ttl_ms <= p->max_lifetime_ms && p->recovery_window_ms <= p->transport_lost_ttl_ms);
+    FUZZ_MUST(p->idle_interval_ms >= p->heartbeat_interval_ms && p->heartbeat_volatile_ms > p->heartbeat_interval_ms);
+    FUZZ_MUST(p->key_max_age_ms > UINT64_C(2) * p->transport_lost_ttl_ms);
+    for (unsigned key = 0; key < JUMP_POLICY_KEY_COUNT; key++) {
+        refused(p, (enum jump_policy_key)key, jump_policy_rows[key].most + UINT64_C(1));
+        if (jump_policy_rows[key].least > 0)
+            refused(p, (enum jump_policy_key)key, jump_policy_rows[key].least - 1);
+    }
+    refused(p, JUMP_POLICY_KEY_transport_lost_ttl_ms, p->max_lifetime_ms + UINT64_C(1));
+    refused(p, JUMP_POLICY_KEY_recovery_window_ms, p->transport_lost_ttl_ms + UINT64_C(1));
+    refused(p, JUMP_POLICY_KEY_heartbeat_volatile_ms, p->heartbeat_interval_ms);
+    refused(p, JUMP_POLICY_KEY_key_max_age_ms, UINT64_C(2) * p->transport_lost_ttl_ms);
+    if (p->heartbeat_interval_ms > 0)
+        refused(p, JUMP_POLICY_KEY_idle_interval_ms, p->heartbeat_interval_ms - UINT64_C(1));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct jump_policy_draft draft;
@@ -78,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint32_t value = jump_policy_value(&draft.policy, (enum jump_policy_key)key);
         FUZZ_MUST(value >= jump_policy_rows[key].least && value <= jump_policy_rows[key].most);
     }
+    ends_are_where_they_must_be(&draft.policy);
     again(&draft.policy);
     return 0;
 }
