@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tools that watch a host's memory while it runs: AddressSanitizer with its leak check, UBSan, valgrind.
+"""Tools that watch a host's memory while it runs: AddressSanitizer with its leak check, UBSan, valgrind, ThreadSanitizer.
 
 Owns their words and what of their reports is ours. Knows nothing of the host, nor of what it is put through.
 Read next: scenarios/host_process.py, scenarios/strongswan/host_memory.py.
@@ -8,7 +8,7 @@ import os
 import re
 
 from .jumping import Stage
-from .run import REPOSITORY, command
+from .run import REPOSITORY, Fault, command
 
 # Our source files by their names: in a stack of valgrind's stands no folder.
 _FILES = '|'.join(sorted({os.path.splitext(name)[0] for top in ('core', 'adapters', 'plugins')
@@ -36,6 +36,20 @@ def asan_through(folder, name, more=''):
             f'UBSAN_OPTIONS=print_stacktrace=1:log_path={folder}/{name}.ubsan']
 
 
+def charon_of_threads():
+    """A charon that was built with ThreadSanitizer, all its libraries and the plugin too."""
+    program = f'{REPOSITORY}/build/charon-tsan/root/libexec/ipsec/charon'
+    if not os.path.exists(program):
+        raise Fault(f'no {program}: tools/proof threads --charon makes it')
+    return program
+
+
+def tsan_through(folder, name):
+    """For that charon. Its addresses are not drawn: the sanitizer of this gcc wants them where it knows them."""
+    return ['setarch', '-R', 'env', f'TSAN_OPTIONS=log_path={folder}/{name}.tsan history_size=4 exitcode=99 '
+            f'suppressions={REPOSITORY}/tests/thread-sanitizer.supp']
+
+
 def valgrind_through(folder, name):
     return [*_VALGRIND, f'--log-file={folder}/{name}.valgrind.%p']
 
@@ -58,6 +72,27 @@ def races(folder, name):
         frame = re.search(r'(?:data race|conflicts|lock order).*?\bat 0x\w+: (.*)', block, re.DOTALL)
         return frame and re.search(_OURS + r'|\((?:' + _FILES + r')\.c:', frame[1].split('\n')[0])
     return _sorted(folder, name, by_us)
+
+
+def tsan_races(folder, name):
+    """The same of ThreadSanitizer, which sees both sides: what one of our own functions, or what it called, did on either."""
+    ours, others = [], 0
+    for file_name in sorted(os.listdir(folder)):
+        if not file_name.startswith(f'{name}.tsan'):
+            continue
+        with open(f'{folder}/{file_name}', encoding='utf-8', errors='replace') as file:
+            for block in file.read().split('==================\n'):
+                if 'WARNING: ThreadSanitizer' not in block:
+                    continue
+                # Behind the two sides stands where the memory and the threads came from. A thread that is cancelled inside poll()
+                # never comes back through the sanitizer's own poll: from there on its locks are not seen, and whoever had called
+                # poll() seems to have called what ends the thread. Only what the end itself calls is looked at.
+                sides = re.split(r'\n\n  (?:Location|As if|Thread|Mutex)', block)[0].split('\n\n')
+                if any(re.search(_OURS, re.split(r'#\d+ thread_cleanup', side)[0]) for side in sides):
+                    ours.append(block.strip()[:6000])
+                else:
+                    others += 1
+    return ours, others
 
 
 def _sorted(folder, name, is_ours):
