@@ -14,6 +14,7 @@ from .check import check
 from .jumping import Stage
 from .qemu import Qemu
 from .run import REPOSITORY, Fault, Run, Stopped, raise_on_signals, say, sweep
+from .siege import rows_unsaid
 from .story import HOSTS, SCENARIOS, WAYS, Options
 
 _EPILOG = '''
@@ -96,7 +97,7 @@ def _run_once(entry, arguments):
     with Run(keep=arguments.keep) as run:
         try:
             result = entry.tell(entry.story(run, options))
-            result['failed'] = [] if arguments.bare else entry.expect(result)
+            result['failed'] = [] if arguments.bare else entry.expect(result) + rows_unsaid(entry, result)
         except Exception:
             _say_tails(run)
             raise

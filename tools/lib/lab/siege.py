@@ -15,13 +15,15 @@ import time
 from . import attacker, charon_story, story as openvpn_story
 from .attacker import TYPES, Forger, OpenVpnCarrier, StrongSwanCarrier, Tap
 from .network import ROUTER_MAC, SERVER, SERVER_MAC
-from .run import Fault, now_ns, poll_until
+from .run import Fault, now_ns, poll_until, say
 from .story import failed, timeline
 from .streams import Streams
 
 # Somebody else on the WAN, and a victim who never said anything.
 STRANGER = ('203.0.113.66', 6666)
 VICTIM = ('203.0.113.99', 9999)
+# What counts a refusal; which one it is depends on the field that a random bit met.
+REFUSALS = ('malformed', 'rate_limited', 'unknown_session', 'bad_proof', 'replayed', 'denied')
 _KEPT = ('session_id', 'state', 'generation', 'state_version', 'binding')
 
 
@@ -44,6 +46,15 @@ def on_both(name, summary, expect, strongswan=None, **words):
 
 def expect_claims(result):
     return failed(*((holds, sentence) for sentence, holds in result['facts'].items()))
+
+
+def rows_unsaid(entry, result):
+    """A scenario that shows a row by its sentences must have said one of it, or its name alone would show the row."""
+    if entry.expect is not expect_claims:
+        return []
+    rows = {attack.split()[0] for attack in entry.attacks}
+    return [f'{row}: a sentence of it was said' for row in sorted(rows)
+            if not any(sentence.startswith(f'{row}: ') for sentence in result['facts'])]
 
 
 class Siege:
@@ -137,7 +148,9 @@ class Siege:
     # What must hold.
 
     def claim(self, sentence, holds):
-        """Said twice, it must hold both times."""
+        """Said twice, it must hold both times. A false one is told at once: what comes of it may end the run without a verdict."""
+        if not holds:
+            say(f'  does not hold: {sentence}')
         self._claims[sentence] = bool(holds) and self._claims.get(sentence, True)
 
     def attack(self, row, what, payloads, source, recorded=None, counted=None, answers=(), settle=0.4, spacing=0.0):
@@ -170,8 +183,10 @@ class Siege:
         return told
 
     def _claim_counted(self, row, what, name, daemon, before, counted, least):
-        rise = self._counters(daemon).get(counted, 0) - before.get(counted, 0)
-        self.claim(f'{row}: {what}: the {name} counted each of them, {counted}', rise >= least)
+        after = self._counters(daemon)
+        names = REFUSALS if counted is REFUSALS else (counted,)
+        rise = sum(after.get(each, 0) - before.get(each, 0) for each in names)
+        self.claim(f'{row}: {what}: the {name} counted each of them, {"refused" if counted is REFUSALS else counted}', rise >= least)
 
     def _arrived(self, payloads, source, since):
         heard = {d.payload for d in self.door.find(since=since, source=source) if not d.outgoing}
@@ -193,6 +208,15 @@ class Siege:
     def _reached_client(self, payloads, since):
         heard = {d.payload for d in self.lan.find(since=since) if d.outgoing}
         return all(payload in heard for payload in payloads)
+
+    def all_recorded(self, row, since, forged, read=lambda: None):
+        """No record went away without a word: of so many forged messages each is in the server's audit, or counted there."""
+        def told():
+            read()
+            return len(self.events('server', since, 'SecurityValidationFailed')) + sum(
+                event['dropped'] for event in self.events('server', since, 'EventsDropped'))
+        poll_until(lambda: told() >= forged, 5, 0.1)
+        self.claim(f'{row}: {forged} were forged, and so many are recorded or counted ({told()})', told() == forged)
 
     def rebind(self, row, timeout=10):
         """A genuine move, so that there is something to record; returns when it began."""

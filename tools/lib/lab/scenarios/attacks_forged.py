@@ -7,7 +7,7 @@ import os
 
 from ..attacker import BY_CLIENT, BY_SERVER
 from ..run import now_ns, poll_until
-from ..siege import STRANGER, Siege, expect_claims, on_both
+from ..siege import REFUSALS, STRANGER, Siege, expect_claims, on_both
 from ..story import pause
 
 _EACH = 5  # of each type, and below the rate of the session's own path
@@ -22,11 +22,12 @@ def _bad_bodies(siege, genuine):
                      source, recorded=_REFUSED, counted='bad_proof', spacing=0.02)
     since = now_ns()
     siege.mislead('A21', 'forged messages of a server',
-                  [siege.forged(kind, genuine.session_id, genuine.epoch) for kind in BY_SERVER for _ in range(_EACH)])
+                  [siege.forged(kind, genuine.session_id, genuine.epoch) for kind in BY_SERVER for _ in range(_EACH)],
+                  counted=REFUSALS)
     siege.claim('A21: forged messages of a server: the client recorded it', siege.events('client', since, _REFUSED))
     newest = siege.wan.newest('PROBE').nonce
     siege.mislead('A21', 'COOKIE and RESET for a nonce that may be outstanding', [
-        siege.forged(kind, genuine.session_id, genuine.epoch, newest) for kind in ('COOKIE', 'RESET')])
+        siege.forged(kind, genuine.session_id, genuine.epoch, newest) for kind in ('COOKIE', 'RESET')], counted='denied')
 
 
 def _while_recovering(siege, genuine):
@@ -73,7 +74,7 @@ def _damaged(siege):
     grown = [siege.reframed(probe, lambda m, n=n: m + os.urandom(n)) for n in (1, 2, 16, 200, 1155, 1290)]
     siege.attack('A24', 'truncated and oversized messages', cut + grown, here, counted='malformed', spacing=0.02)
     bent = [siege.reframed(probe, lambda m, at=at: _flipped(m, at, at % 8)) for at in range(1, 144, 5)]
-    siege.attack('A24', 'one bit flipped', bent, here, recorded=_REFUSED, spacing=0.03)
+    siege.attack('A24', 'one bit flipped', bent, here, recorded=_REFUSED, counted=REFUSALS, spacing=0.03)
     siege.mislead('A24', 'the server\'s answer, cut, grown, bent, of another version', [
         siege.reframed(ack, change) for change in (
             lambda m: m[:59], lambda m: m[:-1], lambda m: m + b'\0',

@@ -3,6 +3,7 @@
 
 Read next: attacks_neighbour.py.
 """
+import itertools
 import time
 
 from ..run import now_ns, poll_until
@@ -14,6 +15,8 @@ _DAMAGE = {'corrupt': 10, 'duplicate': 10, 'reorder': 10}
 _DAMAGE_S = 6
 _SPIKES, _SPIKE_MS, _SPIKE_S = 3, 400, 0.2
 _REFUSED_S = 1.5
+_RATE, _FLAPS, _FLAP_S = 3, 6, 1.0
+_MINUTE_NS = 60_000_000_000
 
 
 def _wire_counts(siege):
@@ -62,19 +65,22 @@ def _damage(siege):
         siege.claim(f'A07: packets were {word}', after[word] > counts[word])
     _alive(siege, 'A07', 'damage', before)
     siege.claim('A07: the binding is the same', siege.look()[1]['binding'] == before[1]['binding'])
-    recorded = [e for end in ('client', 'server') for e in siege.events(
-        end, since, 'SecurityValidationFailed', 'SecurityReplayDetected')]
+    # A copy alone is SecurityReplayDetected: that is not the damage.
+    recorded = [e for end in ('client', 'server') for e in siege.events(end, since, 'SecurityValidationFailed')]
     siege.claim('A07: it is visible in the audit', recorded)
 
 
 def _spikes(siege):
     """A08: everything takes 400 ms once, for a moment: nothing switches."""
-    before = siege.look()
+    before, since = siege.look(), now_ns()
     for _ in range(_SPIKES):
         siege.network.wire.set(delay=_SPIKE_MS)
         time.sleep(_SPIKE_S)
         siege.network.wire.set(delay=10)
         time.sleep(1.3)
+    late = [arrived for stream in siege.streams.streams.values() for _, sent, arrived in stream.arrivals()
+            if sent >= since and arrived - sent > _SPIKE_MS * 750_000]
+    siege.claim('A08: spikes of latency: packets were late', len(late) >= _SPIKES)
     bound = _alive(siege, 'A08', 'spikes of latency', before)
     siege.claim('A08: spikes of latency: no switch', bound == 0)
 
@@ -108,4 +114,29 @@ def a01_path(story):
     _damage(siege)
     for end in ('client', 'server'):
         _refused(siege, end)
+    return siege.result()
+
+
+@on_both('a06-rate', 'A06: the mapping changes more often than the policy lets a session switch: it waits, and does not end',
+         expect_claims, variants=(), attacks=('A06',))
+def a06_rate(story):
+    siege = Siege(story, policy={'max_switches_per_min': _RATE})
+    before, since = siege.look(), now_ns()
+    pause(1, 'traffic both ways')
+    for _ in range(_FLAPS):
+        siege.network.rebind(siege.place)
+        pause(_FLAP_S, 'another mapping')
+    denied = poll_until(lambda: [e for e in siege.events('server', since, 'TransportSwitchDenied')
+                                 if e['reason_code'] == 'switch_rate_limited'], 5)
+    siege.claim('A06: a switch is denied, switch_rate_limited', denied)
+    siege.claim('A06: when the minute is over the client is back, in the same session', poll_until(
+        lambda: (v := siege.pair.is_attached()) and v[0]['session_id'] == before[0]['session_id']
+        and siege.at_server()[1] in range(siege.place.ports, siege.place.ports + 500), 90, 0.2))
+    siege.claim('A06: traffic flows again', siege.streams.wait_resumed(now_ns(), 10))
+    moved = [e['mono_ns'] for e in siege.events('server', since, 'TransportSwitch')]
+    siege.claim(f'A06: {_RATE} switches in a minute, no more and no less', len(moved) > _RATE and all(
+        later - first >= _MINUTE_NS for first, later in zip(moved, itertools.islice(moved, _RATE, None)))
+        and moved[_RATE - 1] - moved[0] < _MINUTE_NS)
+    siege.claim('A06: nothing was ever ended', not [e for end in ('client', 'server') for e in siege.events(
+        end, since, 'SessionTerminated')])
     return siege.result()

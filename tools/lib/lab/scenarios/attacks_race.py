@@ -26,6 +26,12 @@ def _moved_to_client(siege, row, generation, timeout=10):
     siege.claim(f'{row}: the client is attached again, one generation at both ends', poll_until(back, timeout, 0.05))
 
 
+def _unmoved(siege, before):
+    """The server still has the binding it had, or has lost it by silence: the client is kept from it meanwhile."""
+    views = siege.pair.shared_session()
+    return views and views[1]['generation'] == before['generation'] and views[1].get('binding') in (None, before['binding'])
+
+
 def _held_request(siege):
     """A REQUEST of the client's that the server has not seen, and the client still asking."""
     siege.network.block(siege.message('client', 'REATTACH_REQUEST'))
@@ -42,8 +48,7 @@ def _racer(siege):
     siege.to_server.send(request.payload, STRANGER, siege.server_at)
     challenge = poll_until(lambda: siege.door.find('REATTACH_CHALLENGE', since=since, target=STRANGER), 3)
     siege.claim('A11: the racer is challenged', challenge)
-    siege.claim('A11: the racer\'s REQUEST alone moves nothing',
-                siege.pair.shared_session()[1]['binding'] == before['binding'])
+    siege.claim('A11: the racer\'s REQUEST alone moves nothing', _unmoved(siege, before))
     siege.network.unmute()
     newest = poll_until(lambda: [d for d in siege.wan.find('REATTACH_REQUEST', since=since) if d.source != STRANGER], 5)
     if challenge and newest:
@@ -69,7 +74,7 @@ def _victim(siege):
         siege.to_server.send_all([request.payload] * _COPIES, source, siege.server_at)
     came = poll_until(lambda: len(siege.door.find(since=since, source=STRANGER)) >= _COPIES, 5)
     siege.claim('A15: the copies reached the server', came)
-    siege.claim('A15: they move nothing', siege.pair.shared_session()[1]['binding'] == before['binding'])
+    siege.claim('A15: they move nothing', _unmoved(siege, before))
     counts = []
     for source in (VICTIM, STRANGER):
         sent = siege.door.find(since=since, target=source)

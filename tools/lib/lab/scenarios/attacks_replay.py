@@ -4,7 +4,7 @@
 Read next: attacks_forged.py.
 """
 from ..attacker import DATA
-from ..run import now_ns, poll_until
+from ..run import now_ns, poll_until, seconds
 from ..siege import STRANGER, Siege, expect_claims, on_both
 from ..story import pause
 
@@ -123,10 +123,12 @@ def a10_over(story):
     for end in ('client', 'server'):
         ended = poll_until(lambda e=end: [event for event in siege.events(e, since, 'SessionStateChange')
                                           if event['session_id'] == old and event['new_state'] == 'TERMINATED'], 30)
-        states = [event['new_state'] for event in siege.events(end, since, 'SessionStateChange')
-                  if event['session_id'] == old]
-        siege.claim(f'A02: the {end} went to RECOVERING, and TERMINATED at its bound', ended and states.count(
-            'RECOVERING') >= 1 and ended[0]['reason_code'] in ('recovery_window_exceeded', 'transport_ttl_exceeded'))
+        lost = [event['mono_ns'] for event in siege.events(end, since, 'SessionStateChange')
+                if event['session_id'] == old and event['new_state'] == 'RECOVERING']
+        siege.claim(f'A02: the {end} went to RECOVERING, and TERMINATED at its bound', ended and lost
+                    and ended[0]['reason_code'] in ('recovery_window_exceeded', 'transport_ttl_exceeded'))
+        siege.claim(f'A02: the {end} did not end before its bound', ended and lost
+                    and seconds(ended[0]['mono_ns'] - lost[0]) >= _TTL_S - 0.05)
     siege.network.hole(False)
     siege.pair.attached(timeout=30)
     siege.claim('A10: the client has a new session', siege.look()[0]['session_id'] != old)

@@ -21,10 +21,14 @@ _MOVES = 4
 
 def _moves(siege, what):
     """The session moves and traffic flows, as with a log."""
-    before, since = siege.look()[1]['generation'], now_ns()
+    before, since = siege.look(), now_ns()
+    siege.claim(f'A28: {what}: both ends still speak of the session', before)
+    if not before:
+        return since
     for _ in range(_MOVES):
         siege.rebind('A28')
-    siege.claim(f'A28: {what}: the session moves as ever', siege.look()[1]['generation'] == before + _MOVES)
+    after = siege.look()
+    siege.claim(f'A28: {what}: the session moves as ever', after and after[1]['generation'] == before[1]['generation'] + _MOVES)
     siege.claim(f'A28: {what}: traffic flows', siege.streams.wait_resumed(now_ns(), 10))
     return since
 
@@ -67,6 +71,7 @@ def _unread(siege, reader):
         reader.read()
         return siege.events('server', siege.began, 'EventsDropped')
     siege.claim('A28: nobody reads: records that were left out are told of', poll_until(gap, 10, 0.2))
+    siege.all_recorded('A28', siege.began, _FORGED + 1, reader.read)
 
 
 @on_both('a28-pipe', 'A28: the audit goes into a pipe that nobody reads for a while', expect_claims, strongswan={'variants': ()},
