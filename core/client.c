@@ -297,6 +297,8 @@ static int on_path_unbound(struct jump_engine *e, struct jump_session *s, const 
     struct jump_client_part *c = &s->u.client;
     if (!jump_session_bound(s) || !jump_health_waiting(&s->health, m->body.seq))
         return JUMP_ERR_REFUSED;
+    if (jump_health_passed(&s->health, m->body.seq))
+        return JUMP_ERR_REFUSED; /* a lost probe that somebody kept, and shows the server when it pleases him (A41) */
     jump_time sent_at = jump_health_sent_at(&s->health, m->body.seq, e->now);
     if (sent_at + JUMP_MS(1) <= c->last_accept_at)
         return JUMP_ERR_REFUSED; /* sent on an earlier binding */

@@ -68,6 +68,14 @@ bool jump_health_waiting(const struct jump_health *h, uint64_t seq)
            !(h->answered & bit_of(seq));
 }
 
+bool jump_health_passed(const struct jump_health *h, uint64_t seq)
+{
+    for (uint64_t later = h->next_seq - 1; later > seq && h->next_seq - later <= JUMP_HEALTH_PROBES; later--)
+        if (h->used & h->answered & bit_of(later))
+            return true;
+    return false;
+}
+
 uint32_t jump_health_count(const struct jump_health *h)
 {
     return (uint32_t)__builtin_popcount(h->used);

@@ -44,6 +44,9 @@ jump_time jump_health_sent_at(const struct jump_health *h, uint64_t seq, jump_ti
 /** True if this probe was sent and has not been answered. */
 bool jump_health_waiting(const struct jump_health *h, uint64_t seq);
 
+/** True if a probe after this one, of the same binding, has been answered: what is said of this one is out of date. */
+bool jump_health_passed(const struct jump_health *h, uint64_t seq);
+
 /**
  * The first probe that was sent at `since` or later and has had `settle` to be answered. Chosen by its time alone: whoever
  * looks at the newest of a train of probes finds the answered one that ended it.

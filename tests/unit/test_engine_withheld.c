@@ -329,6 +329,42 @@ static void test_A41_a_racer_who_relays_path_unbound_spends_neither_the_binding_
     story_end();
 }
 
+/* The original of one PROBE is suppressed; its copy comes from elsewhere when others have long been answered. */
+static struct world_flight kept_probe;
+
+static void keeps_a_probe(struct world *world, struct world_flight *flight)
+{
+    (void)world;
+    if (flight->to_server && peek_type(flight) == JUMP_MSG_PROBE && kept_probe.len == 0) {
+        kept_probe = *flight;
+        flight->used = false;
+    }
+}
+
+static void test_A41_a_probe_that_was_kept_back_and_comes_from_elsewhere_later_ends_no_binding(void)
+{
+    struct peek_record before, after;
+    story_begin(1);
+    thief = world_path(251, 4141);
+    memset(&kept_probe, 0, sizeof kept_probe);
+    w.on_flight = keeps_a_probe;
+    w.on_action = relay_to_the_client;
+    world_busy(&w, 0, JUMP_MS(5000));
+    CU_ASSERT_TRUE_FATAL(kept_probe.len > 0);
+    CU_ASSERT_EQUAL_FATAL(C().state, JUMP_ATTACHED);
+    CU_ASSERT_EQUAL(w.last_from_server[JUMP_MSG_PATH_UNBOUND].len, 0);
+    peek_note(&before, &w, true, 0);
+    uint64_t version = C().state_version;
+    world_inject(&w, &thief, kept_probe.bytes, kept_probe.len);
+    CU_ASSERT_TRUE_FATAL(w.last_from_server[JUMP_MSG_PATH_UNBOUND].len > 0);
+    world_busy(&w, 0, JUMP_MS(5000));
+    peek_note(&after, &w, true, 0);
+    CU_ASSERT_TRUE(peek_same_record(&before, &after));
+    CU_ASSERT_EQUAL(C().state, JUMP_ATTACHED);
+    CU_ASSERT_EQUAL(C().state_version, version);
+    story_end();
+}
+
 /* A42 */
 
 static void test_A42_junk_from_the_bound_address_is_no_proof_of_life(void)
@@ -391,6 +427,7 @@ static void test_A42_an_older_probe_neither_proves_life_nor_changes_how_long_sil
     X(test_A40_A41_a_racer_does_not_keep_the_tombstones_answer_from_the_client)                             \
     X(test_A40_a_birth_that_failed_on_the_server_is_told_to_a_client_that_believes_in_it)                   \
     X(test_A41_a_racer_who_relays_path_unbound_spends_neither_the_binding_nor_the_switch_rate)              \
+    X(test_A41_a_probe_that_was_kept_back_and_comes_from_elsewhere_later_ends_no_binding)                   \
     X(test_A42_junk_from_the_bound_address_is_no_proof_of_life)                                             \
     X(test_A42_an_older_probe_neither_proves_life_nor_changes_how_long_silence_is_normal)
 
