@@ -8,6 +8,9 @@
 
 #include <stddef.h>
 
+/** @return how many bytes the UTF-8 character at `in` has (1 to 4); 0: none is there, or the NUL. THREAD: any; no state */
+size_t jump_text_character(const char *in);
+
 /**
  * Copy text; what is not UTF-8 (overlong forms and surrogates too) becomes '?'.
  *

@@ -46,8 +46,9 @@ static double x_of(const struct scale *scale, uint64_t at)
 /* Text that may hold anything. */
 static void put_text(FILE *to, const char *text)
 {
-    for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char)*text;
+    while (*text != '\0') {
+        size_t bytes = jumpctl_showable(text);
+        char c = *text;
 
         if (c == '<')
             fputs("&lt;", to);
@@ -57,10 +58,11 @@ static void put_text(FILE *to, const char *text)
             fputs("&amp;", to);
         else if (c == '"')
             fputs("&quot;", to);
-        else if (jumpctl_is_control(text))
-            text += c == 0xc2, fputc('?', to);
+        else if (bytes == 0)
+            fputc('?', to);
         else
-            fputc(c, to);
+            (void)fwrite(text, 1, bytes, to);
+        text += bytes == 0 ? 1 : bytes;
     }
 }
 

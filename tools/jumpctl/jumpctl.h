@@ -43,10 +43,13 @@ int jumpctl_usage(const char *command, const char *format, ...) __attribute__((f
 /** The escape that starts a colour on a terminal (NO_COLOR unset); "" elsewhere. `colour`: 'r', 'g', 'y', 'b'old, 0 ends. */
 const char *jumpctl_colour(FILE *to, char colour);
 
-/** True if a control character begins here, as one byte or as UTF-8 (then it has two). */
-bool jumpctl_is_control(const char *at);
+/**
+ * @return how many bytes the character here has, if it may be shown on a terminal or a page; 0: a control character (as one
+ * byte or as UTF-8), or what is no whole UTF-8 character, as where a text was cut
+ */
+size_t jumpctl_showable(const char *at);
 
-/** Text for a terminal or a page: control characters (but not '\n') become '?'. In place. */
+/** Text for a terminal or a page: each byte of what may not be shown (but '\n') becomes '?'. In place. */
 char *jumpctl_clean(char *text);
 
 /* --- Audit files (audit_read.c) --- */

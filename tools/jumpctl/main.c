@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "jumpctl.h"
+#include "system/text.h"
 
 struct command {
     const char *group, *name; /* name NULL: the group alone is the command */
@@ -98,22 +99,25 @@ const char *jumpctl_colour(FILE *to, char colour)
     }
 }
 
-bool jumpctl_is_control(const char *at)
+size_t jumpctl_showable(const char *at)
 {
     const unsigned char *c = (const unsigned char *)at;
 
     /* U+0080 to U+009F too: U+009B begins an escape as ESC [ does. */
-    return c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0);
+    if (c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0))
+        return 0;
+    return jump_text_character(at);
 }
 
 char *jumpctl_clean(char *text)
 {
-    for (char *at = text; *at != '\0'; at++)
-        if (*at != '\n' && jumpctl_is_control(at)) {
-            if (*at == '\xc2')
-                *at++ = '?';
+    for (char *at = text; *at != '\0';) {
+        size_t bytes = *at == '\n' ? 1 : jumpctl_showable(at);
+
+        if (bytes == 0)
             *at = '?';
-        }
+        at += bytes == 0 ? 1 : bytes;
+    }
     return text;
 }
 
