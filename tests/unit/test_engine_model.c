@@ -680,6 +680,32 @@ static void test_T13_T24_a_denial_for_the_switch_rate_degrades_the_client_which_
     story_end();
 }
 
+static void test_T13_after_a_denied_switch_by_choice_the_next_waits_as_long_as_the_denial_says(void)
+{
+    story_prepare(1);
+    POLICY(volatile_to_degraded_ms, 60000);
+    POLICY(stable_window_ms, 60000);
+    POLICY(max_consecutive_drops, 20);
+    story_attach();
+    switching_uplinks();
+    w.drop_up = TYPE(REATTACH_REQUEST);
+    w.clients[0].loss_ppm[0] = 300000;
+    WAIT(MOVED(false, "T8", LOSS_RECOVERY) == 1, 120000);
+    struct jump_body deny = { .attempt = peek_client(&w, 0)->attempt, .reason = REASON(SWITCH_RATE_LIMITED),
+                              .retry_after_ms = 20000, .state_version = 1, .generation = 1 };
+    peek_seal(&message, &w, true, 0, JUMP_MSG_REATTACH_DENY, &deny);
+    CU_ASSERT_EQUAL(world_inject_client(&w, 0, 2, message.bytes, message.len), 0);
+    jump_time denied_at = w.now;
+    CU_ASSERT_EQUAL(MOVED(false, "T13", SWITCH_RATE_LIMITED), 1);
+    CU_ASSERT_EQUAL(C().state, JUMP_DEGRADED);
+    CU_ASSERT_TRUE(C().bound);
+    w.drop_up = 0;
+    WAIT(MOVED(false, "T8", LOSS_RECOVERY) == 2, 60000);
+    CU_ASSERT_TRUE(w.now - denied_at >= JUMP_MS(20000));
+    WAIT(C().state == JUMP_ATTACHED && C().binding.transport == 2, 5000);
+    story_end();
+}
+
 static void test_T13_without_any_candidate_the_client_is_degraded(void)
 {
     const uint8_t lost[] = { 1, 0 };
@@ -747,6 +773,7 @@ static void test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_
     X(test_T10_T11_the_cooldown_denies_a_second_voluntary_switch_and_says_so_once_more_in_degraded)         \
     X(test_T12_a_hole_ends_in_the_same_session_with_the_next_generation)                                    \
     X(test_T13_T24_a_denial_for_the_switch_rate_degrades_the_client_which_comes_back_when_it_is_over)       \
+    X(test_T13_after_a_denied_switch_by_choice_the_next_waits_as_long_as_the_denial_says)                   \
     X(test_T13_without_any_candidate_the_client_is_degraded)                                                \
     X(test_T12_without_a_candidate_nothing_is_sent_and_a_new_candidate_is_tried_at_once)
 

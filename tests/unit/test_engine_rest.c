@@ -406,6 +406,29 @@ static void test_R47_a_probe_that_claims_nothing_is_answered_from_any_path_and_b
     story_end();
 }
 
+/* While the binding is dead the client's other candidates may live, and one of them may even come from its address. */
+static void test_R47_R48_a_candidates_probe_is_no_sign_of_life_of_the_binding(void)
+{
+    for (unsigned from_binding = 0; from_binding < 2; from_binding++) {
+        struct jump_body probe = { .seq = JUMP_CANDIDATE_SEQ | UINT64_C(2) << 48, .transport = 2, .generation = 1,
+                                   .next_within_ms = 30000 };
+        story_begin(1);
+        struct jump_path from = from_binding ? *address(0) : world_path(78, 7800);
+        w.clients[0].up[0] = false;
+        jump_time lost_at = w.now;
+        while (S().state != JUMP_RECOVERING && w.now - lost_at < JUMP_MS(20000)) {
+            probe.seq++;
+            peek_seal(&message, &w, false, 0, JUMP_MSG_PROBE, &probe);
+            CU_ASSERT_EQUAL(world_inject(&w, &from, message.bytes, message.len), 0);
+            world_activity(&w, 0);
+            world_run(&w, JUMP_MS(100));
+        }
+        CU_ASSERT_TRUE(w.now - lost_at <= JUMP_MS(4000)); /* three times the silence that was announced */
+        CU_ASSERT_FALSE(S().bound);
+        story_end();
+    }
+}
+
 /* */
 
 static void test_R43_probes_come_at_the_heartbeat_and_after_ten_idle_seconds_ever_more_rarely(void)
@@ -622,6 +645,32 @@ static void test_R54_the_back_off_after_a_denial_begins_at_100_ms_and_doubles_to
     story_end();
 }
 
+static void test_R54_a_denied_client_waits_as_long_as_the_denial_says(void)
+{
+    static const uint32_t waits[] = { 5000, 20000, 3000 };
+    story_begin(1);
+    begin_to_watch();
+    w.clients[0].up[0] = false;
+    WAIT_IDLE(C().state == JUMP_RECOVERING, 5000);
+    for (unsigned i = 0; i < sizeof waits / sizeof waits[0]; i++) {
+        struct jump_body deny = { .attempt = peek_client(&w, 0)->attempt, .reason = REASON(SWITCH_RATE_LIMITED),
+                                  .retry_after_ms = waits[i], .state_version = 1, .generation = 1 };
+        unsigned asked = sent_of(false, JUMP_MSG_REATTACH_REQUEST);
+        peek_seal(&message, &w, true, 0, JUMP_MSG_REATTACH_DENY, &deny);
+        CU_ASSERT_EQUAL(world_inject_client(&w, 0, 1, message.bytes, message.len), 0);
+        CU_ASSERT_EQUAL(story_last(false, JUMP_EVENT_REATTACH_RESULT)->retry_after_ms, waits[i]);
+        world_run(&w, JUMP_MS(waits[i]) - 1);
+        CU_ASSERT_EQUAL(C().state, JUMP_DEGRADED);
+        CU_ASSERT_EQUAL(sent_of(false, JUMP_MSG_REATTACH_REQUEST), asked);
+        WAIT_IDLE(C().state == JUMP_RECOVERING, 500); /* and the back-off */
+        CU_ASSERT_EQUAL(peek_client(&w, 0)->attempt, deny.attempt + 1);
+        CU_ASSERT_EQUAL(sent_of(false, JUMP_MSG_REATTACH_REQUEST), asked + 1);
+    }
+    w.clients[0].up[0] = true;
+    WAIT_IDLE(C().state == JUMP_ATTACHED, 3000);
+    story_end();
+}
+
 /* T11 of the model, which no message asks for */
 
 static void test_T11_a_denied_switch_while_degraded_is_an_event_and_nothing_else(void)
@@ -684,6 +733,32 @@ static void test_R58_a_tombstone_does_not_answer_what_was_kept_back(void)
     world_inject(&w, &w.clients[0].uplinks[0], fresh.bytes, fresh.len);
     CU_ASSERT_EQUAL(w.server_sent, before + 1);
     story_end();
+}
+
+/* A rekey that is half done: the client speaks under the first key, or already under the second. */
+static void test_R58_a_tombstone_answers_under_both_keys_that_the_session_held(void)
+{
+    for (unsigned newer = 0; newer < 2; newer++) {
+        struct jump_input in = { .kind = JUMP_IN_TERMINATE, .reason = REASON(OPERATOR_TERMINATED) };
+        story_begin(1);
+        world_rekey_server(&w, 0, second, false);
+        if (newer) {
+            world_rekey_client(&w, 0, second, false);
+            WAIT(jump_engine_newest_key(peek_client(&w, 0)) == 1, 1500); /* it has the answer, and has not spoken since */
+        }
+        CU_ASSERT_EQUAL_FATAL(peek_server(&w, 0)->epochs.held, 2);
+        uint16_t spoken = peek_server(&w, 0)->epochs.keys[newer].fingerprint;
+        in.session_id = S().id;
+        w.drop_down = TYPE(TERMINATE);
+        world_feed_server(&w, &in);
+        begin_to_watch();
+        w.drop_down = 0;
+        WAIT(w.clients[0].ended, 2000);
+        CU_ASSERT_EQUAL(w.clients[0].ended_for, REASON(PEER_TERMINATED));
+        CU_ASSERT_TRUE_FATAL(sent_of(true, JUMP_MSG_TERMINATE) >= 1);
+        CU_ASSERT_EQUAL(nth(true, JUMP_MSG_TERMINATE, 0)->header.epoch, spoken);
+        story_end();
+    }
 }
 
 static void test_R58_R59_a_tombstone_answers_until_it_is_overwritten_and_then_reset_counts(void)
@@ -759,15 +834,18 @@ static void test_R53_after_a_denial_for_the_rate_the_way_that_the_server_still_h
     X(test_R43_probes_come_at_the_heartbeat_and_after_ten_idle_seconds_ever_more_rarely)                 \
     X(test_R45_lost_full_size_probes_are_reported_and_change_nothing)                                    \
     X(test_R47_a_probe_that_claims_nothing_is_answered_from_any_path_and_binds_nothing)                  \
+    X(test_R47_R48_a_candidates_probe_is_no_sign_of_life_of_the_binding)                                 \
     X(test_R48_what_a_client_says_of_its_silence_is_held_between_two_bounds)                             \
     X(test_R50_requests_come_every_350_ms_for_five_minutes_then_every_2_s_and_at_once_on_news)           \
     X(test_R50_unbound_the_candidates_take_turns)                                                        \
     X(test_R52_a_second_proof_on_another_candidate_waits_for_one_rto)                                    \
     X(test_R53_a_candidate_that_is_denied_is_left_out_of_its_attempt_and_the_others_go_on)               \
     X(test_R54_the_back_off_after_a_denial_begins_at_100_ms_and_doubles_to_2_s)                          \
+    X(test_R54_a_denied_client_waits_as_long_as_the_denial_says)                                         \
     X(test_T11_a_denied_switch_while_degraded_is_an_event_and_nothing_else)                              \
     X(test_R57_an_ending_client_says_so_three_times_and_a_server_once_and_nobody_who_was_told)           \
     X(test_R58_a_tombstone_does_not_answer_what_was_kept_back) \
+    X(test_R58_a_tombstone_answers_under_both_keys_that_the_session_held)                                \
     X(test_R58_R59_a_tombstone_answers_until_it_is_overwritten_and_then_reset_counts)
 
 RUN_TESTS("engine_rest", TESTS)
