@@ -255,7 +255,9 @@ static void end_one(uint8_t how, unsigned n)
 {
     struct jump_input in = { .kind = how & 1 ? JUMP_IN_TERMINATE : JUMP_IN_CLOSE, .host = n + 1,
                              .reason = how & 1 ? JUMP_REASON_OPERATOR_TERMINATED : JUMP_REASON_HOST_TERMINATED };
-    const struct jump_session *s = how & 2 ? peek_server(w, n) : peek_client(w, n);
+    const struct jump_session *s;
+    peek_settle(w); /* what is over at this very moment is not there to be ended */
+    s = how & 2 ? peek_server(w, n) : peek_client(w, n);
     if (s == NULL)
         return;
     in.session_id = s->id;
