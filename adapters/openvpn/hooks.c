@@ -204,7 +204,8 @@ static bool return_config(struct openvpn_plugin_args_func_return *out, const cha
 
 /*
  * OpenVPN closes the older instance of a common name in the moment the newer one comes (unless duplicate-cn). Once is
- * a client that crashed; again and again is two that share their credentials: that is an alarm, in log and audit.
+ * a client that crashed; again and again is two that share their credentials: that is an alarm, in log and audit. What
+ * counts is a session that was thrown out, for whomever; a nameless client has thrown nobody out.
  */
 static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *client)
 {
@@ -212,7 +213,8 @@ static void watch_takeovers(struct jump_ovpn *o, const struct jump_ovpn_client *
     unsigned count;
 
     /* One call follows the other: whatever a client-disconnect script takes, OpenVPN has not waited in between. */
-    if (o->closed_at == 0 || o->closed_at < o->looked_at || strcmp(o->closed_name, client->common_name) != 0)
+    if (o->closed_at == 0 || o->closed_at < o->looked_at || client->common_name[0] == '\0' ||
+        strcmp(o->closed_name, client->common_name) != 0)
         return;
     count = jump_takeovers_count(&o->takeovers, client->common_name, strlen(client->common_name), now);
     if (count < JUMP_TAKEOVERS_ALARM) {
@@ -313,6 +315,7 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
     client->shown_known = take_address(&client->shown, envp);
     if (client->shown_known)
         tell_alias(o, client);
+    watch_takeovers(o, client); /* a client without the plugin throws a session out as well */
     if (!jump_inject_announced(env_get(envp, "IV_SSO"))) {
         wipe_secrets(client);
         return OPENVPN_PLUGIN_FUNC_SUCCESS; /* as bare */
@@ -324,7 +327,6 @@ static int server_connect(struct jump_ovpn *o, struct jump_ovpn_client *client, 
         wipe_secrets(client);
         return OPENVPN_PLUGIN_FUNC_SUCCESS;
     }
-    watch_takeovers(o, client);
     if (client->host == 0) {
         if (!client->secret_known)
             return missing_key_material(o);

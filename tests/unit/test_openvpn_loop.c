@@ -601,17 +601,23 @@ static void test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is
     end();
 }
 
-static void connect_as(struct jump_ovpn_client *client, const char *port, const char *address)
+static void connect_named(struct jump_ovpn_client *client, const char *user, const char *port, const char *address)
 {
-    char name[64], where[64], at[64];
-    const char *envp[] = { name, where, at, NULL };
+    char name[64] = "", where[64], at[64];
+    const char *envp[] = { where, at, user != NULL ? name : NULL, NULL };
     struct openvpn_plugin_args_func_return out = { .return_list = NULL };
     struct openvpn_plugin_args_func_in in = { .type = OPENVPN_PLUGIN_CLIENT_CONNECT_V2, .envp = envp,
                                               .per_client_context = client };
-    (void)snprintf(name, sizeof name, "common_name=phone");
+    if (user != NULL)
+        (void)snprintf(name, sizeof name, "common_name=%s", user);
     (void)snprintf(where, sizeof where, "untrusted_ip=%s", address);
     (void)snprintf(at, sizeof at, "untrusted_port=%s", port);
     CU_ASSERT_EQUAL(jump_ovpn_call(&server, &in, &out), OPENVPN_PLUGIN_FUNC_SUCCESS);
+}
+
+static void connect_as(struct jump_ovpn_client *client, const char *port, const char *address)
+{
+    connect_named(client, "phone", port, address);
 }
 
 static void test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised(void)
@@ -628,6 +634,42 @@ static void test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_
     CU_ASSERT_STRING_EQUAL(said, ""); /* anybody can send a reset: no line for each */
     connect_as(&client, "5000", "240.0.0.1");
     CU_ASSERT_STRING_EQUAL(said, "client 'phone' comes from udp 10.0.0.9:5000; OpenVPN shows it as udp 240.0.0.1:5000, since it shows another client there");
+    end();
+}
+
+/* Session n is the user's; OpenVPN closes its instance. */
+static void close_as(unsigned n, const char *name)
+{
+    struct jump_ovpn_client *client = jump_ovpn_client_open(&server);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(client);
+    client->host = peer_at(n)->host;
+    (void)snprintf(client->common_name, sizeof client->common_name, "%s", name);
+    jump_ovpn_know_client(&server, client->host, client);
+    jump_ovpn_client_close(&server, client);
+    said[0] = '\0';
+}
+
+static void test_openvpn_loop_A19_a_session_that_makes_way_for_a_client_without_the_plugin_counts(void)
+{
+    struct jump_ovpn_client bare = { .host = 0 }, other = { .host = 0 };
+    begin();
+    for (unsigned n = 1; n <= 3; n++) {
+        close_as(n, "phone");
+        connect_as(&bare, "4711", "198.51.100.1"); /* nothing announced */
+        CU_ASSERT_PTR_NOT_NULL(strstr(said, "client 'phone' came again while its session lived"));
+        CU_ASSERT_EQUAL(strstr(said, "3 times lately: the newest wins; are its credentials used twice?") != NULL, n == 3);
+        server.looked_at = ++now; /* OpenVPN has waited */
+        said[0] = '\0';
+        connect_as(&bare, "4712", "198.51.100.1"); /* whom it throws out now has no session */
+        CU_ASSERT_STRING_EQUAL(said, "");
+    }
+    close_as(4, "laptop");
+    connect_as(&bare, "4713", "198.51.100.1");
+    CU_ASSERT_STRING_EQUAL(said, ""); /* another's */
+    close_as(5, "");
+    connect_named(&other, NULL, "4714", "198.51.100.1");
+    CU_ASSERT_STRING_EQUAL(said, ""); /* no name: OpenVPN has thrown nobody out */
+    CU_ASSERT_EQUAL(count(server.instance.engine, JUMP_ATTACHED), CLIENTS - 5);
     end();
 }
 
@@ -803,6 +845,7 @@ static void test_openvpn_loop_a_sessions_peer_has_its_own_name_and_a_reused_numb
     X(test_openvpn_loop_sends_that_fail_leave_no_session_half_bound)                             \
     X(test_openvpn_loop_a_move_is_one_line_of_openvpns_log_and_a_return_is_none)                 \
     X(test_openvpn_loop_whom_an_alias_stands_for_is_said_once_the_user_is_authorised)            \
+    X(test_openvpn_loop_A19_a_session_that_makes_way_for_a_client_without_the_plugin_counts)     \
     X(test_openvpn_loop_an_error_of_the_link_is_advice_to_the_client_and_no_more_than_a_probe)   \
     X(test_openvpn_loop_an_error_of_an_earlier_datagram_takes_no_other_with_it) \
     X(test_openvpn_loop_a_candidates_socket_is_told_of_no_earlier_datagram) \

@@ -233,7 +233,7 @@ def _expect(result):
 
 
 @scenario('configurations', 'each kind of configuration: ATTACHED, moved, ended; what cannot work is said (plugin only)',
-          _expect, attacks=('A19 --only cloned-credentials,duplicate-cn',))
+          _expect, attacks=('A19 --only cloned-credentials,cloned-credentials-bare,duplicate-cn',))
 def configurations(story):
     if not story.stage:
         raise Fault('configurations is about the plugin: not with --bare')
@@ -693,9 +693,32 @@ def _clones(_story, pair):
     return wrong
 
 
+def _bare_clone(_story, pair):
+    """The other one has no plugin: it is not told, and comes again when its user starts it again."""
+    first, bare = pair.clients
+
+    def thrown_out():
+        old = pair.attached(first, 60)[0]['session_id']
+        bare.launch()
+        done = poll_until(lambda: _reasons(pair.server.end, old) == ['host_terminated'], 15, 0.1)
+        bare.process.stop(8)
+        return done
+
+    pair.server.start()
+    first.start()
+    wrong = failed(*((thrown_out(), f'the bare client throws the session out ({n})') for n in range(2)))
+    early = [e for e in pair.server.end.events() if e.get('event_type') == _ALARM]
+    wrong += failed((not early, 'twice is no alarm'), (thrown_out(), 'the bare client throws the session out (2)'))
+    return wrong + failed(
+        (poll_until(lambda: [e for e in pair.server.end.events() if e.get('event_type') == _ALARM], 5, 0.1),
+         f'the server\'s audit has {_ALARM}'),
+        (any('credentials' in line for line in pair.server.said()), 'the server\'s log says why'))
+
+
 _ALARM = 'SecurityCredentialsShared'
 _add('cloned-credentials', server=('script-security 2', 'client-disconnect {folder}/slow'), course=_clones, start=False,
      files={'slow': '#!/bin/sh\nsleep 0.5\n'}, pair={'on_clients': (True, True)}, prepare=_one_certificate)
+_add('cloned-credentials-bare', course=_bare_clone, start=False, pair={'on_clients': (True, False)}, prepare=_one_certificate)
 
 
 def _refused(_story, pair):
@@ -716,4 +739,4 @@ _add('table-full', pair={'on_clients': (True, True)}, course=_refused, start=Fal
     pair.server, lambda lines: [f'{line} max_sessions=1' if line.startswith('plugin ') else line for line in lines]))
 
 _LONG = ('deferred-auth', 'slow-script-beside', 'slow-up-script', 'one-time-password', 'slow-connect-script', 'deferred-connect-script', 'reneg-sec',
-         'server-session-timeout', 'slow-learn-script', 'cloned-credentials')
+         'server-session-timeout', 'slow-learn-script', 'cloned-credentials', 'cloned-credentials-bare')
