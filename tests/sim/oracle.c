@@ -190,20 +190,21 @@ static const char *no_cause(struct sim *sim, struct sim_track *t, enum jump_reas
     jump_time unbound_for = t->unbound_at == JUMP_NEVER ? 0 : sim->now - t->unbound_at;
     uint32_t birth_window;
     bool orphan = t->server && c && memcmp(&c->id, &t->id, sizeof t->id) != 0; /* its client has begun anew */
+    bool known = t->server || t->policy_known; /* a server that was lost before it attached took the client's bounds with it */
     switch (reason) {
     case JUMP_REASON_RECOVERY_WINDOW_EXCEEDED:
-        if (t->recovering_at == JUMP_NEVER || sim->now - t->recovering_at < JUMP_MS(t->policy.recovery_window_ms))
+        if (t->recovering_at == JUMP_NEVER || (known && sim->now - t->recovering_at < JUMP_MS(t->policy.recovery_window_ms)))
             return "ended before its recovery window";
         return unbound_for > SIM_QUIET && sim_quiet_for(sim, t->client) > SIM_QUIET ? "I10: ended at its window though nothing was wrong" : NULL;
     case JUMP_REASON_TRANSPORT_TTL_EXCEEDED:
-        if (unbound_for < JUMP_MS(t->policy.transport_lost_ttl_ms))
+        if (known && unbound_for < JUMP_MS(t->policy.transport_lost_ttl_ms))
             return "ended before its transport TTL";
         return !orphan && unbound_for > SIM_QUIET && sim_quiet_for(sim, t->client) > SIM_QUIET ? "I10: ended at its TTL though nothing was wrong" : NULL;
     case JUMP_REASON_SESSION_LIFETIME_EXCEEDED:
-        return sim->now - t->born_at < JUMP_MS(t->policy.max_lifetime_ms) ? "ended before its lifetime" : NULL;
+        return known && sim->now - t->born_at < JUMP_MS(t->policy.max_lifetime_ms) ? "ended before its lifetime" : NULL;
     case JUMP_REASON_KEY_EXPIRED:
         /* a client has its key before it says its first word */
-        return sim->now - t->born_at + JUMP_MS(20000) < JUMP_MS(t->policy.key_max_age_ms) ? "ended before its first key" : NULL;
+        return known && sim->now - t->born_at + JUMP_MS(20000) < JUMP_MS(t->policy.key_max_age_ms) ? "ended before its first key" : NULL;
     case JUMP_REASON_HANDSHAKE_FAIL: /* a new policy shortens one that runs */
         birth_window = t->server ? gateway_of(sim, t)->node.config.policy.birth_window_ms : UINT32_MAX;
         birth_window = birth_window < t->policy.birth_window_ms ? birth_window : t->policy.birth_window_ms;
