@@ -39,6 +39,7 @@ struct jump_ovpn_calls {
     ssize_t (*recvfrom)(int, void *, size_t, int, struct sockaddr *, socklen_t *);
     ssize_t (*sendto)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
     int (*poll)(struct pollfd *, nfds_t, int);
+    int (*ppoll)(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *);
     ssize_t (*recvmsg)(int, struct msghdr *, int);
     ssize_t (*sendmsg)(int, const struct msghdr *, int);
     int (*getaddrinfo)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
@@ -132,7 +133,6 @@ struct jump_ovpn {
     ino_t session_socket;          /* OpenVPN's socket when the session was made */
     ino_t reset_socket;            /* and when it last sent a hard reset */
     jump_time session_made_at, restart_at;
-    bool signalled;      /* we have sent ourselves a signal: poll must not wait on top of it */
     unsigned quick_ends; /* sessions in a row that did not live for long */
 };
 

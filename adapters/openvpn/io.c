@@ -8,6 +8,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -397,39 +398,26 @@ static int wait_ms(jump_time now, jump_time until)
     return span > 3600000 ? 3600000 : (int)span;
 }
 
-static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
+/* Signals wait while our own work is done, but for `let_in` inside the real wait: then it ends at once, with EINTR. */
+static int wait_between(struct jump_ovpn *o, struct pollfd *fds, nfds_t fds_len, jump_time until, const sigset_t *let_in)
 {
-    struct jump_ovpn *o = jump_ovpn_instance;
     struct pollfd all[MAX_FDS];
-    jump_time until;
 
-    if (fds_len > MAX_FDS - JUMP_OVPN_OWN_FDS) /* never on a UDP link, which has four */
-        return o->real.poll(fds, fds_len, timeout);
-    o->instance.now = jump_clock_now();
-    until = timeout < 0 ? JUMP_NEVER : o->instance.now + JUMP_MS(timeout);
     for (;;) {
         size_t own;
         jump_time deadline;
-        int ready, host_ready = 0;
+        struct timespec span;
+        int ms, ready, host_ready = 0;
 
         jump_ovpn_run(o);
-        if (o->signalled) { /* its handler ran before this wait: OpenVPN must look at it now, not after it */
-            o->signalled = false;
-            errno = EINTR;
-            return -1;
-        }
-        if (o->busy && o->instance.now - o->looked_at < LOOK_EVERY) {
-            ready = o->real.poll(fds, fds_len, 0); /* packets are waiting: nothing else is asked for */
-            if (ready != 0)
-                return ready;
-            o->busy = false;
-        }
         o->looked_at = o->instance.now;
         deadline = jump_ovpn_deadline(o);
         if (fds_len > 0)
             memcpy(all, fds, fds_len * sizeof *fds);
         own = jump_ovpn_fds(o, all + fds_len);
-        ready = o->real.poll(all, fds_len + own, wait_ms(o->instance.now, deadline < until ? deadline : until));
+        ms = wait_ms(o->instance.now, deadline < until ? deadline : until);
+        span = (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+        ready = o->real.ppoll(all, fds_len + own, ms < 0 ? NULL : &span, let_in);
         if (ready < 0)
             return ready; /* EINTR: OpenVPN looks at its signals */
         o->instance.now = jump_clock_now();
@@ -447,6 +435,38 @@ static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
         if (until <= o->instance.now)
             return 0;
     }
+}
+
+/*
+ * OpenVPN looks at its signals before a wait and after it. A handler that ran in between, while we answer an operator, write
+ * the audit or are about to send ourselves a signal, would be noticed when the wait is over: up to 10 s later.
+ */
+static int our_poll(struct pollfd *fds, nfds_t fds_len, int timeout)
+{
+    struct jump_ovpn *o = jump_ovpn_instance;
+    sigset_t all_signals, before;
+    jump_time until;
+    int ready, error;
+
+    if (fds_len > MAX_FDS - JUMP_OVPN_OWN_FDS) /* never on a UDP link, which has four */
+        return o->real.poll(fds, fds_len, timeout);
+    o->instance.now = jump_clock_now();
+    until = timeout < 0 ? JUMP_NEVER : o->instance.now + JUMP_MS(timeout);
+    /* Packets are waiting and nothing of ours is due: nothing else is asked for, and the signals' two calls are saved. */
+    if (o->busy && o->instance.now - o->looked_at < LOOK_EVERY && jump_ovpn_deadline(o) > o->instance.now) {
+        jump_ovpn_run(o);
+        ready = o->real.poll(fds, fds_len, 0);
+        if (ready != 0)
+            return ready;
+    }
+    o->busy = false;
+    (void)sigfillset(&all_signals);
+    (void)pthread_sigmask(SIG_BLOCK, &all_signals, &before);
+    ready = wait_between(o, fds, fds_len, until, &before);
+    error = errno;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return ready;
 }
 
 bool jump_ovpn_io_begin(struct jump_ovpn *o, struct jump_problem *problem)
@@ -479,6 +499,7 @@ bool jump_ovpn_io_begin(struct jump_ovpn *o, struct jump_problem *problem)
     memcpy(&o->real.recvfrom, &o->slots[0].original, sizeof o->real.recvfrom);
     memcpy(&o->real.sendto, &o->slots[1].original, sizeof o->real.sendto);
     memcpy(&o->real.poll, &o->slots[2].original, sizeof o->real.poll);
+    o->real.ppoll = ppoll; /* nobody's slot: what a wait of ours is */
     if (o->facts.multihome) {
         memcpy(&o->real.recvmsg, &o->slots[3].original, sizeof o->real.recvmsg);
         memcpy(&o->real.sendmsg, &o->slots[4].original, sizeof o->real.sendmsg);

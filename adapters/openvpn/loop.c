@@ -432,10 +432,8 @@ void jump_ovpn_run(struct jump_ovpn *ovpn)
     if (ovpn->restart_at <= ovpn->instance.now) {
         ovpn->restart_at = JUMP_NEVER;
         /* Another socket, or none, and OpenVPN is at a new connection by itself: over TCP nothing has told us of it yet. */
-        if (ovpn->session_socket != 0 && jump_uplinks_socket(ovpn) == ovpn->session_socket) {
+        if (ovpn->session_socket != 0 && jump_uplinks_socket(ovpn) == ovpn->session_socket)
             (void)kill(getpid(), SIGUSR1);
-            ovpn->signalled = true;
-        }
     }
 }
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -28,6 +29,8 @@ static struct jump_ovpn o;
 static jump_host moved, silent;
 static int refusal;
 static unsigned sends, polls, polls_without_wait;
+static volatile sig_atomic_t signals;
+static int signal_at_send; /* it comes while our own code sends; 0: none */
 static struct jump_path last_to;
 
 /* In place of adapters/system/clock.c: the linker takes these first. */
@@ -45,6 +48,8 @@ static ssize_t send_it(int fd, const void *bytes, size_t len, int flags, const s
 {
     (void)fd, (void)bytes, (void)flags;
     sends++;
+    if (signal_at_send != 0)
+        (void)raise(signal_at_send);
     (void)jump_sockaddr_to_path(&last_to, address, n);
     if (refusal == 0)
         return (ssize_t)len;
@@ -57,14 +62,24 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags)
     return send_it(fd, NULL, message->msg_iov->iov_len, flags, message->msg_name, message->msg_namelen);
 }
 
-static int wait_for_nothing(struct pollfd *fds, nfds_t fds_len, int timeout)
+/* Time is ours: it waits for no packet and no time, and is interrupted by what was held back for it. */
+static int wait_for_nothing(struct pollfd *fds, nfds_t fds_len, const struct timespec *span, const sigset_t *let_in)
 {
+    const struct timespec none = { 0 };
+    jump_time wait_for = span == NULL ? 0 : (jump_time)span->tv_sec * JUMP_MS(1000) + (jump_time)span->tv_nsec;
     (void)fds, (void)fds_len;
     polls++;
-    polls_without_wait += timeout == 0;
-    if (timeout > 0)
-        now += JUMP_MS(timeout);
+    polls_without_wait += wait_for == 0;
+    if (ppoll(NULL, 0, &none, let_in) < 0)
+        return -1;
+    now += wait_for;
     return 0;
+}
+
+static void note_signal(int number)
+{
+    (void)number;
+    signals++;
 }
 
 static struct jump_path path_of(unsigned n)
@@ -100,7 +115,8 @@ static void begin(void)
     struct jump_problem problem;
     CU_ASSERT_TRUE(receive != NULL && receive_message != NULL);
     now = JUMP_MS(1000000);
-    refusal = 0;
+    refusal = signal_at_send = 0;
+    signals = 0;
     sends = polls = polls_without_wait = 0;
     memset(&o, 0, sizeof o);
     jump_policy_begin(&draft);
@@ -123,7 +139,7 @@ static void begin(void)
     CU_ASSERT_TRUE_FATAL(jump_ovpn_io_begin(&o, &problem));
     o.real.sendto = send_it;
     o.real.sendmsg = send_message;
-    o.real.poll = wait_for_nothing;
+    o.real.ppoll = wait_for_nothing;
     (void)session_at(1);
     moved = session_at(2);
     silent = session_at(3);
@@ -254,10 +270,42 @@ static void test_openvpn_io_the_wait_for_a_full_queue_is_a_wait(void)
     end();
 }
 
+/* OpenVPN looked before it waited, and looks again after it: for up to 10 s it would not know. */
+static void test_openvpn_io_a_signal_that_comes_in_our_own_work_ends_the_wait(void)
+{
+    struct sigaction noted = { .sa_handler = note_signal }, before;
+    sigset_t mask;
+    jump_time began;
+    begin();
+    CU_ASSERT_EQUAL_FATAL(sigaction(SIGTERM, &noted, &before), 0);
+    CU_ASSERT_EQUAL(openvpn_sends(3, false), 60); /* held */
+    jump_ovpn_numbers_add(&o.behind, number_of(silent));
+    struct jump_id id = { { 3 } };
+    struct jump_path path = path_of(30);
+    jump_map_bind(o.map, silent, &id, &path, false, now);
+    o.flush_at = now;
+    signal_at_send = SIGTERM;
+    began = now;
+    errno = 0;
+    CU_ASSERT_EQUAL(openvpn_waits(10000), -1);
+    CU_ASSERT_EQUAL(errno, EINTR);
+    CU_ASSERT_EQUAL(sends, 1);
+    CU_ASSERT_EQUAL(signals, 1);
+    CU_ASSERT_EQUAL(polls, 1);
+    CU_ASSERT_EQUAL(now, began);
+    CU_ASSERT_EQUAL(pthread_sigmask(SIG_BLOCK, NULL, &mask), 0);
+    CU_ASSERT_FALSE(sigismember(&mask, SIGTERM)); /* and nothing stays blocked */
+    signal_at_send = 0;
+    CU_ASSERT_EQUAL(openvpn_waits(50), 0);
+    CU_ASSERT_EQUAL(sigaction(SIGTERM, &before, NULL), 0);
+    end();
+}
+
 #define TESTS(X)                                                               \
     X(test_openvpn_io_a_refused_send_is_openvpns_to_see_and_changes_nothing)   \
     X(test_openvpn_io_our_own_refused_send_keeps_its_error)                    \
     X(test_openvpn_io_a_refused_send_is_no_advice_to_a_client)                 \
-    X(test_openvpn_io_the_wait_for_a_full_queue_is_a_wait)
+    X(test_openvpn_io_the_wait_for_a_full_queue_is_a_wait)                     \
+    X(test_openvpn_io_a_signal_that_comes_in_our_own_work_ends_the_wait)
 
 RUN_TESTS("openvpn_io", TESTS)
