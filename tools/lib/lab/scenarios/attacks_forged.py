@@ -52,7 +52,8 @@ def _other_names(siege, other):
     here = siege.at_server()
     probe = siege.wan.newest('PROBE', source=here).payload
     siege.attack('A20', 'a genuine message under another session\'s id', [
-        siege.changed(probe, 4, other), siege.changed(probe, 4, other)], here, recorded=_REFUSED, counted='bad_proof')
+        siege.changed(probe, 4, other), siege.changed(probe, 4, other)], here, recorded=_REFUSED, counted='bad_proof',
+        beside=siege.pair.clients[1:])
     siege.attack('A22', 'another epoch, a counter far ahead', [
         siege.changed(probe, 2, bytes((probe[3] ^ 1, probe[4]))), siege.changed(probe, 20, b'\x7f' * 8)], here, recorded=_REFUSED,
         counted='bad_proof')
@@ -138,6 +139,6 @@ def a21_forged(story):
     _damaged(siege)
     _reflected(siege)
     siege.unbroken('A21', since)
-    siege.claim('A20: the other client\'s session is as it was', siege.look(siege.pair.clients[1]) == other)
+    siege.claim('A20: the other client\'s session is where it was', siege.alike_but_health(other, siege.look(siege.pair.clients[1])))
     _while_recovering(siege, genuine)
     return siege.result()
