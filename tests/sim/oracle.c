@@ -386,6 +386,8 @@ static void sealed(struct sim *sim, struct sim_track *t, const struct jump_actio
         counter = counter << 8 | a->bytes[JUMP_AT_NONCE + i];
     if (counter <= t->sent)
         sim_fail(sim, t->client, "nonce", "counter %llu after %llu", (unsigned long long)counter, (unsigned long long)t->sent);
+    if (t->sent == 0 && !t->server)
+        t->born_at = sim->now; /* its BIRTH: what it heard before was not for a session yet */
     t->sent = counter;
 }
 
