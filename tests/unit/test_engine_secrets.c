@@ -131,7 +131,8 @@ static void note_keys(struct keys_of *keys, unsigned number, const struct jump_s
     note(&keys->s2c, "the server's key", s->epochs.keys[epoch].s2c);
 }
 
-static void open_both(unsigned number)
+/* A handshake at both ends; nothing of its secret is left here. */
+static void handshake(unsigned number)
 {
     uint8_t secret[KEY];
     struct jump_input in = { .kind = JUMP_IN_OPEN, .host = 1, .secret = secret, .path = w.clients[0].uplinks[0] };
@@ -143,6 +144,11 @@ static void open_both(unsigned number)
     CU_ASSERT_EQUAL(world_feed_server(&w, &in), 0);
     CU_ASSERT_EQUAL(world_feed_client(&w, 0, &mine), 0);
     sodium_memzero(secret, sizeof secret);
+}
+
+static void open_both(unsigned number)
+{
+    handshake(number);
     WAIT(S().state == JUMP_ATTACHED && C().state == JUMP_ATTACHED, 3000);
 }
 
@@ -313,13 +319,7 @@ static void test_secrets_no_function_forgets_a_key_on_the_stack(void)
     world_start(&w);
     w.on_flight = keep_birth_ack;
     memset(&kept, 0, sizeof kept);
-    make_secret(secret, 80);
-    in = (struct jump_input){ .kind = JUMP_IN_OPEN, .host = 1, .secret = secret, .path = w.clients[0].uplinks[0] };
-    CU_ASSERT_EQUAL(world_feed_server(&w, &in), 0);
-    in.path = w.server_path;
-    in.path.transport = 1;
-    CU_ASSERT_EQUAL(world_feed_client(&w, 0, &in), 0);
-    sodium_memzero(secret, sizeof secret);
+    handshake(80);
     WAIT_IDLE(kept.len > 0, 2000);
     in = (struct jump_input){ .kind = JUMP_IN_DATAGRAM, .path = w.server_path, .bytes = kept.bytes, .bytes_len = kept.len };
     in.path.transport = 1;
@@ -359,7 +359,6 @@ static void init_it(void)
 static void test_secrets_no_hash_leaves_a_key_behind_on_libsodiums_stack(void)
 {
     static struct needle engines[3], reset;
-    static uint8_t secret[KEY];
     struct jump_input in;
     story_prepare(1);
     config_of_init = w.server_config;
@@ -381,13 +380,7 @@ static void test_secrets_no_hash_leaves_a_key_behind_on_libsodiums_stack(void)
 
     memset(&kept, 0, sizeof kept); /* the server derives the reset key for its BIRTH_ACK */
     w.on_flight = keep_birth;
-    make_secret(secret, 81);
-    in = (struct jump_input){ .kind = JUMP_IN_OPEN, .host = 1, .secret = secret, .path = w.clients[0].uplinks[0] };
-    CU_ASSERT_EQUAL(world_feed_server(&w, &in), 0);
-    in.path = w.server_path;
-    in.path.transport = 1;
-    CU_ASSERT_EQUAL(world_feed_client(&w, 0, &in), 0);
-    sodium_memzero(secret, sizeof secret);
+    handshake(81);
     WAIT_IDLE(kept.len > 0, 2000);
     in = (struct jump_input){ .kind = JUMP_IN_DATAGRAM, .path = w.clients[0].uplinks[0], .bytes = kept.bytes, .bytes_len = kept.len };
     feed_on_own_stack(w.server, &in);

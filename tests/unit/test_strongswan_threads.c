@@ -618,10 +618,10 @@ static void join(pthread_t *threads, unsigned len)
         pthread_join(threads[i], NULL);
 }
 
-static void story(unsigned moves, unsigned holes)
+/* Both ends with charon's own threads, and every IKE_SA brought up at both. */
+static void begin_pair(pthread_t own[3])
 {
-    pthread_t own[3], two[2], chaos[5];
-    unsigned chaos_len = 0;
+    pthread_t two[2];
 
     scratch_open(&scratch);
     charon_begin();
@@ -631,6 +631,14 @@ static void story(unsigned moves, unsigned holes)
     begin_thread(&two[0], bring_up_all, 0);
     begin_thread(&two[1], bring_up_all, 1);
     join(two, 2);
+}
+
+static void story(unsigned moves, unsigned holes)
+{
+    pthread_t own[3], two[2], chaos[5];
+    unsigned chaos_len = 0;
+
+    begin_pair(own);
     if (moves > 0) /* a rekeying before the client was heard ends a session */
         UNTIL(all_bound(JUMP_CLIENT) && all_bound(JUMP_SERVER));
     for (uintptr_t seed = 1; seed <= 4; seed++)
@@ -695,14 +703,7 @@ static unsigned alarms_after(unsigned times)
     unsigned alarms;
     pthread_t own[3], two[2];
 
-    scratch_open(&scratch);
-    charon_begin();
-    begin_thread(&own[0], receiver, 0);
-    begin_thread(&own[1], worker, 0);
-    begin_thread(&own[2], worker, 0);
-    begin_thread(&two[0], bring_up_all, 0);
-    begin_thread(&two[1], bring_up_all, 1);
-    join(two, 2);
+    begin_pair(own);
     UNTIL(all_bound(JUMP_CLIENT) && all_bound(JUMP_SERVER));
     for (unsigned i = 0; i < times; i++) {
         older = ends[i][1][0];
